@@ -1,0 +1,158 @@
+// SPDX-License-Identifier: Apache-2.0
+// The machine's own files behind fs.h.
+#define _GNU_SOURCE
+#include "fs.h"
+
+#include <dirent.h>
+#include <errno.h>
+#include <fcntl.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+static int open_file(const struct jp_fs *self, const char *path, enum jp_fs_open how)
+{
+    static const int flags[] = {
+        [JP_FS_READ] = O_RDONLY,
+        [JP_FS_UPDATE] = O_RDWR,
+        [JP_FS_CREATE] = O_RDWR | O_CREAT | O_EXCL,
+    };
+    int fd;
+
+    (void)self;
+    do
+        fd = open(path, flags[how] | O_NOFOLLOW | O_CLOEXEC | O_NONBLOCK, 0640);
+    while (fd < 0 && errno == EINTR);
+    return fd < 0 ? -errno : fd;
+}
+
+static void close_file(const struct jp_fs *self, int fd)
+{
+    (void)self;
+    close(fd);
+}
+
+static ssize_t pread_file(const struct jp_fs *self, int fd, void *buffer, size_t size, int64_t offset)
+{
+    ssize_t n;
+
+    (void)self;
+    do
+        n = pread(fd, buffer, size, offset);
+    while (n < 0 && errno == EINTR);
+    return n < 0 ? -errno : n;
+}
+
+static ssize_t pwrite_file(const struct jp_fs *self, int fd, const void *bytes, size_t size, int64_t offset)
+{
+    ssize_t n;
+
+    (void)self;
+    do
+        n = pwrite(fd, bytes, size, offset);
+    while (n < 0 && errno == EINTR);
+    return n < 0 ? -errno : n;
+}
+
+static int sync_file(const struct jp_fs *self, int fd)
+{
+    (void)self;
+    return fdatasync(fd) ? -errno : 0;
+}
+
+static int sync_dir(const struct jp_fs *self, const char *dir)
+{
+    int fd = open(dir, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+    int rc = 0;
+
+    (void)self;
+    if (fd < 0)
+        return -errno;
+    if (fsync(fd))
+        rc = -errno;
+    close(fd);
+    return rc;
+}
+
+static int64_t size_of(const struct jp_fs *self, int fd)
+{
+    struct stat st;
+
+    (void)self;
+    return fstat(fd, &st) ? -errno : st.st_size;
+}
+
+static int unlink_file(const struct jp_fs *self, const char *path)
+{
+    (void)self;
+    return unlink(path) ? -errno : 0;
+}
+
+static int rename_file(const struct jp_fs *self, const char *from, const char *to)
+{
+    (void)self;
+    return rename(from, to) ? -errno : 0;
+}
+
+static int make_dir(const struct jp_fs *self, const char *path, mode_t mode)
+{
+    (void)self;
+    return mkdir(path, mode) ? -errno : 0;
+}
+
+static int list_dir(const struct jp_fs *self, const char *dir, int (*each)(void *context, const char *name),
+                    void *context)
+{
+    DIR *d = opendir(dir);
+    struct dirent *entry;
+    int rc = 0;
+
+    (void)self;
+    if (!d)
+        return -errno;
+    while (rc == 0) {
+        errno = 0;
+        entry = readdir(d);
+        if (!entry) {
+            rc = -errno;
+            break;
+        }
+        if (strcmp(entry->d_name, ".") != 0 && strcmp(entry->d_name, "..") != 0)
+            rc = each(context, entry->d_name);
+    }
+    closedir(d);
+    return rc;
+}
+
+int jp_fs_pwrite_all(const struct jp_fs *fs, int fd, const void *bytes, size_t size, int64_t offset)
+{
+    const char *at = bytes;
+
+    while (size > 0) {
+        ssize_t n = fs->pwrite(fs, fd, at, size, offset);
+
+        if (n < 0)
+            return (int)n;
+        if (n == 0)
+            return -EIO;
+        at += n;
+        size -= (size_t)n;
+        offset += n;
+    }
+    return 0;
+}
+
+const struct jp_fs jp_fs_real = {
+    .open = open_file,
+    .close = close_file,
+    .pread = pread_file,
+    .pwrite = pwrite_file,
+    .sync = sync_file,
+    .sync_dir = sync_dir,
+    .size = size_of,
+    .unlink = unlink_file,
+    .rename = rename_file,
+    .mkdir = make_dir,
+    .list = list_dir,
+};

@@ -1,0 +1,53 @@
+// SPDX-License-Identifier: Apache-2.0
+// Discovery: from a site and a configuration to open sensors, named channels, a total, and what is missing.
+#ifndef JP_DISCOVER_H
+#define JP_DISCOVER_H
+
+#include "board.h"
+#include "config.h"
+#include "run.h"
+
+#define JP_PROBLEMS_MAX 24
+
+struct jp_problem {
+    char what[160], where[160], remedy[200];
+};
+
+// One open driver instance.
+struct jp_source {
+    const struct jp_driver *driver;
+    void *state;
+    struct jp_found found;
+    int count;                    // channels of the driver, gauges included
+    int channel[JP_CHANNELS_MAX]; // per driver channel: index into run.channels, or -1
+    int gauge[JP_CHANNELS_MAX];   // per driver channel: index into run.gauges, or -1
+    struct jp_channel info[JP_CHANNELS_MAX];
+};
+
+struct jp_plan {
+    struct jp_run run;     // id and boot are filled too
+    struct jp_board board; // the profile that applied
+    struct jp_source sources[JP_SOURCES_MAX];
+    int source_count;
+    int64_t range_uj[JP_CHANNELS_MAX]; // ENERGY channels: wrap range, 0 unknown
+    int64_t tdp_mw[JP_CHANNELS_MAX];   // modelled CPU: its TDP, else 0
+    struct jp_problem problems[JP_PROBLEMS_MAX];
+    int problem_count;
+    const char *drivers_used[JP_SOURCES_MAX];
+    int driver_count; // distinct names
+};
+
+// Looks at the site and opens what is there, as `config` allows. The plan is large: allocate it.
+// Always succeeds unless memory runs out or a file of board.dir is wrong (-EINVAL, error filled); what is
+// missing is a problem with its remedy. `run_id` names the run.
+int jp_discover(const struct jp_site *site, const struct jp_config *config, uint64_t run_id, struct jp_plan *plan,
+                char *error, size_t error_size);
+
+// Closes all sources.
+void jp_plan_close(struct jp_plan *plan);
+
+// The device part of every topic: device.name, else 16 hex digits of SHA-256 over /etc/machine-id and the
+// board's serial number (images are cloned). 0, or -ENOENT when neither exists.
+int jp_device_name(const struct jp_site *site, const struct jp_config *config, char *out, size_t size);
+
+#endif

@@ -1,0 +1,71 @@
+// SPDX-License-Identifier: Apache-2.0
+// The hot spool: segments on tmpfs, written by meter, read and unlinked by post. One writer a file.
+#ifndef JP_HOT_H
+#define JP_HOT_H
+
+#include "segment.h"
+
+// Writer (meter) ---------------------------------------------------------------------------------
+struct jp_hot_writer {
+    const struct jp_fs *fs;
+    char dir[JP_PATH_MAX];
+    struct jp_segment_header header; // of the segment that is open, and the template of the next
+    int64_t max_bytes;
+    int64_t segment_bytes; // a segment is ended at the first border at or beyond this
+    int64_t used_bytes;    // of all segments in dir as last counted
+    int fd;
+    int64_t offset; // where the next frame goes
+    uint32_t next_fno;
+};
+
+// Opens a new segment, one above the highest number in dir (never an old file), and writes its header.
+// `header` gives device, boot, clock, tool and a spool id; number and times are filled by the caller's
+// boot_ms and real_ms. 0, or -errno.
+int jp_hot_open(struct jp_hot_writer *writer, const struct jp_fs *fs, const char *dir, int64_t max_bytes,
+                const struct jp_segment_header *header);
+
+// Appends one frame with one write. 0; -ENOSPC when it would take the spool beyond max_bytes (counted
+// again from the directory first) or the file system is full; other -errno. After a failed or short write
+// the segment is abandoned and the next append opens a new one.
+int jp_hot_append(struct jp_hot_writer *writer, uint8_t type, const void *payload, size_t size);
+
+// At a block border: ends the segment with SEAL and opens the next when it has grown to segment_bytes;
+// else does nothing. boot_ms and real_ms are for the next header. 0, or -errno.
+int jp_hot_border(struct jp_hot_writer *writer, int64_t boot_ms, int64_t real_ms);
+
+// Clean stop: SEAL and close.
+void jp_hot_close(struct jp_hot_writer *writer);
+
+// Reader (post, and meter once at start) ---------------------------------------------------------
+enum jp_hot_next {
+    JP_HOT_FRAME,   // frame holds
+    JP_HOT_NOT_YET, // nothing more now; what is there may be half written
+    JP_HOT_DAMAGED, // bad bytes in a segment that is no longer written: passed over, frame.at .. frame.next
+};
+
+struct jp_hot_reader {
+    const struct jp_fs *fs;
+    char dir[JP_PATH_MAX];
+    struct jp_pos at; // the next frame to look at
+    int fd;           // of segment `open_segment`, -1 none
+    uint64_t open_segment;
+    struct jp_segment_header header; // of the open segment
+    uint8_t *buffer;                 // JP_FRAME_HEAD + JP_PAYLOAD_MAX
+};
+
+// Begins at `from` (zero: the oldest segment present). Allocates its buffer once. 0, or -errno.
+int jp_hot_reader_open(struct jp_hot_reader *reader, const struct jp_fs *fs, const char *dir, struct jp_pos from);
+// The next frame in order, segments without end included: a bad frame at the end of the newest segment is
+// NOT_YET, in an older one (a higher number exists) DAMAGED. Or -errno.
+int jp_hot_reader_next(struct jp_hot_reader *reader, struct jp_frame *frame);
+void jp_hot_reader_close(struct jp_hot_reader *reader);
+
+// Unlinks segments whose frames all lie below `pos` and which are no longer written (sealed or followed by
+// a higher one), but never the newest of all: a restart of meter finds its raw counters there. The number
+// unlinked, or -errno.
+int jp_hot_release(const struct jp_fs *fs, const char *dir, struct jp_pos pos);
+
+// Bytes of all segments in dir, or -errno.
+int64_t jp_hot_bytes(const struct jp_fs *fs, const char *dir);
+
+#endif

@@ -1,0 +1,42 @@
+// SPDX-License-Identifier: Apache-2.0
+// The site door: the machine that is measured, seen through a root directory.
+//
+// With root "" it is this machine; with `--root DIR` it is a tree that looks like one. Paths begin with
+// "/" and get the root in front. Nothing here follows a symbolic link out of the root on purpose, but
+// the kernel's own links inside /sys are followed as they are (they are relative).
+#ifndef JP_SITE_H
+#define JP_SITE_H
+
+#include <stddef.h>
+#include <stdint.h>
+
+struct jp_site {
+    const char *root; // "" or an absolute or relative directory without a trailing slash; borrowed
+};
+
+// Writes root + path into out. 0, or -ENAMETOOLONG.
+int jp_site_path(const struct jp_site *site, const char *path, char *out, size_t size);
+
+// Opens a file for reading, close-on-exec. The descriptor, or -errno.
+int jp_site_open(const struct jp_site *site, const char *path);
+
+// Reads a whole small file into out and terminates it; trailing white space is cut, NUL bytes inside
+// (device-tree lists) are kept. Its length, or -errno; -EMSGSIZE if it does not fit.
+int jp_site_read(const struct jp_site *site, const char *path, char *out, size_t size);
+
+// As jp_site_read, then a decimal integer and nothing else. 0, or -errno; -EINVAL for other text.
+int jp_site_read_i64(const struct jp_site *site, const char *path, int64_t *value);
+
+// The last part of where a symbolic link points ("1-0040" for .../hwmon3/device). 0, or -errno.
+int jp_site_link(const struct jp_site *site, const char *path, char *out, size_t size);
+
+// Calls each(context, name) for the entries of a directory in ascending order of their names, digits
+// compared as numbers (hwmon2 before hwmon10). Stops on a non-zero return and hands it back, else 0 or -errno.
+int jp_site_list(const struct jp_site *site, const char *path, int (*each)(void *context, const char *name),
+                 void *context);
+
+// Reads an open sysfs attribute from its start and parses one decimal integer: the sampling path.
+// One pread(2), no allocation. 0, or -errno; -ENODATA for an empty file, -EINVAL for other text.
+int jp_site_pread_i64(int fd, int64_t *value);
+
+#endif

@@ -1,0 +1,2 @@
+# Every unit test and the libraries it needs.
+jp_unit_test(base jp_base)
