@@ -1,0 +1,41 @@
+// SPDX-License-Identifier: Apache-2.0
+// The control socket: how top, task and other programs speak to a running meter.
+//
+// A SOCK_SEQPACKET socket `control` in paths.hot, mode 0660. One request a packet, plain text:
+//   "task start NAME"   "task stop NAME"   "live"   "health"
+// One reply a packet: a JSON object, {"ok": true, ...} or {"ok": false, "error": "..."}. Requests come from
+// root, the service's own user, or a member of the group that owns the socket (SO_PEERCRED).
+// Served inside meter's loop, at most one request a wake-up, never waiting: it cannot delay a tick.
+#ifndef JP_CONTROL_H
+#define JP_CONTROL_H
+
+#include "limits.h"
+
+#include <poll.h>
+#include <stdbool.h>
+#include <stddef.h>
+
+#define JP_CONTROL_CLIENTS 8
+#define JP_CONTROL_REPLY_MAX 16384
+
+struct jp_control {
+    int fds[1 + JP_CONTROL_CLIENTS]; // listener, then clients; -1 free
+    char path[JP_PATH_MAX];
+    // Answers one request: writes a NUL-terminated JSON object into reply.
+    void (*answer)(void *context, const char *request, char *reply, size_t size);
+    void *context;
+};
+
+// Makes the socket in `dir` (a stale one is replaced). 0, or -errno.
+int jp_control_open(struct jp_control *control, const char *dir);
+// Fills `fds` (1 + JP_CONTROL_CLIENTS) for the next wait; returns how many.
+unsigned jp_control_poll(const struct jp_control *control, struct pollfd *fds);
+// Serves what the wait found ready: at most one request.
+void jp_control_serve(struct jp_control *control, const struct pollfd *fds, unsigned count);
+void jp_control_close(struct jp_control *control);
+
+// The caller's side: connects to the socket in `dir`, sends `request`, waits up to timeout_ms for the
+// reply. Its length, or -errno (-ENOENT, -ECONNREFUSED: no meter runs; -EACCES; -ETIMEDOUT).
+int jp_control_ask(const char *dir, const char *request, char *reply, size_t size, int timeout_ms);
+
+#endif
