@@ -30,6 +30,8 @@ const struct jp_grid_row *jp_grid_row(int i);
 
 // g/kWh of one source ("coal", "solar", ...), lifecycle, from the table's attribution. 0, or -ENOENT.
 int jp_grid_source(const char *name, double *g_per_kwh);
+// The name of source i, NULL beyond the last.
+const char *jp_grid_source_name(int i);
 
 struct jp_mix_part {
     char source[24];

@@ -1,2 +1,3 @@
 # Every unit test and the libraries it needs.
 jp_unit_test(base jp_base)
+jp_unit_test(carbon jp_carbon)
