@@ -1,3 +1,4 @@
 # Every unit test and the libraries it needs.
 jp_unit_test(base jp_base)
 jp_unit_test(carbon jp_carbon)
+jp_unit_test(run_window jp_measure)
