@@ -60,7 +60,7 @@ static void simplify(const char *model, char *out)
 {
     char *at;
 
-    strcpy(out, model);
+    memcpy(out, model, strlen(model) + 1);
     cut_all(out, "(R)");
     at = strstr(out, " CPU @ ");
     if (at && at > out)
