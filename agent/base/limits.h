@@ -15,8 +15,8 @@
 #define JP_SOURCES_MAX 32 // open driver instances: one a chip, one a counter group
 
 // Measuring --------------------------------------------------------------------------------------
-// |power| up to 1 MW: the trapezoid's sum of two is 2e12 uW < 2^41, so its split product with a
-// dt of less than 1e9 ns stays below 2^63 (see integrator.c).
+// |power| up to 1 MW: the trapezoid's sum of two is 2e12 uW; its product with a time is taken in parts
+// (seconds, watts, microwatts: at most 2e15 each for up to 1000 s), all below 2^63 (see integrator.c).
 #define JP_POWER_MAX_UW 1000000000000LL
 // A package without a stated limit is believed up to this, design choice: 1 kW.
 #define JP_PACKAGE_MAX_UW 1000000000LL

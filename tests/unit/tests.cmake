@@ -2,3 +2,4 @@
 jp_unit_test(base jp_base)
 jp_unit_test(carbon jp_carbon)
 jp_unit_test(run_window jp_measure)
+jp_unit_test(integrator jp_measure m)
