@@ -32,6 +32,9 @@
 #define JP_FRAME_HEAD 16     // array(4), u32 crc, u32 fno, u8 type, bstr16 head: 1+5+5+2+3
 #define JP_PAYLOAD_MAX 49152 // under the 65,535 of a bstr16; largest block below
 #define JP_HEADER_MAX 512    // a segment's header map
+// Nothing is looked for beyond this in a segment: a foreign file costs at most one pass over so much. The
+// writer stays below: hot segments end at 4 x 8 MiB + one frame.
+#define JP_SEGMENT_MAX 67108864
 // Worst WINDOW: 64 channels x (mJ 9 + run 9 + raw 9 + cover 12 + mv, ma, peak 27) + 32 gauges x 9
 // + 64 of heads = 4,576 bytes.
 #define JP_WINDOW_BYTES_MAX 6144

@@ -11,22 +11,24 @@ struct jp_hot_writer {
     char dir[JP_PATH_MAX];
     struct jp_segment_header header; // of the segment that is open, and the template of the next
     int64_t max_bytes;
-    int64_t segment_bytes; // a segment is ended at the first border at or beyond this
+    int64_t segment_bytes; // a segment is ended at the first border at or beyond this, max_bytes / 16
     int64_t used_bytes;    // of all segments in dir as last counted
     int fd;
     int64_t offset; // where the next frame goes
     uint32_t next_fno;
+    uint8_t *buffer; // JP_FRAME_HEAD + JP_PAYLOAD_MAX
 };
 
 // Opens a new segment, one above the highest number in dir (never an old file), and writes its header.
-// `header` gives device, boot, clock, tool and a spool id; number and times are filled by the caller's
-// boot_ms and real_ms. 0, or -errno.
+// `header` gives device, boot, clock, tool, a spool id and the times; the number is found. max_bytes under
+// 16,384 is taken as that. Allocates once, the only time. 0, or -errno.
 int jp_hot_open(struct jp_hot_writer *writer, const struct jp_fs *fs, const char *dir, int64_t max_bytes,
                 const struct jp_segment_header *header);
 
 // Appends one frame with one write. 0; -ENOSPC when it would take the spool beyond max_bytes (counted
 // again from the directory first) or the file system is full; other -errno. After a failed or short write
-// the segment is abandoned and the next append opens a new one.
+// the segment is abandoned and the next append opens a new one. A segment of four times segment_bytes (or
+// half of max_bytes) is ended without a border, so a changed header.number tells of a new segment.
 int jp_hot_append(struct jp_hot_writer *writer, uint8_t type, const void *payload, size_t size);
 
 // At a block border: ends the segment with SEAL and opens the next when it has grown to segment_bytes;
@@ -50,19 +52,25 @@ struct jp_hot_reader {
     int fd;           // of segment `open_segment`, -1 none
     uint64_t open_segment;
     struct jp_segment_header header; // of the open segment
-    uint8_t *buffer;                 // JP_FRAME_HEAD + JP_PAYLOAD_MAX
+    bool final;                      // a higher segment was seen: nothing more is written to this one
+    bool started;                    // a frame was handed out
+    int64_t last_fno;                // of the open segment, -1 none seen
+    uint8_t *buffer;                 // JP_FRAME_HEAD + JP_PAYLOAD_MAX bytes of the open segment, from
+    int64_t base;                    // this offset,
+    size_t have;                     // so many of them
 };
 
-// Begins at `from` (zero: the oldest segment present). Allocates its buffer once. 0, or -errno.
+// Begins at `from` (zero: the oldest segment present; also when `from` lies above all that are present).
+// Allocates its buffer once. 0, or -errno.
 int jp_hot_reader_open(struct jp_hot_reader *reader, const struct jp_fs *fs, const char *dir, struct jp_pos from);
 // The next frame in order, segments without end included: a bad frame at the end of the newest segment is
-// NOT_YET, in an older one (a higher number exists) DAMAGED. Or -errno.
+// NOT_YET, in an older one (a higher number exists) DAMAGED. SEAL is handed out like any frame. Names that
+// are not regular files of ours are passed over. Or -errno.
 int jp_hot_reader_next(struct jp_hot_reader *reader, struct jp_frame *frame);
 void jp_hot_reader_close(struct jp_hot_reader *reader);
 
-// Unlinks segments whose frames all lie below `pos` and which are no longer written (sealed or followed by
-// a higher one), but never the newest of all: a restart of meter finds its raw counters there. The number
-// unlinked, or -errno.
+// Unlinks the segments below pos.segment, whose frames all lie below `pos`, but never the newest of all: a
+// restart of meter finds its raw counters there. The number unlinked, or -errno.
 int jp_hot_release(const struct jp_fs *fs, const char *dir, struct jp_pos pos);
 
 // Bytes of all segments in dir, or -errno.

@@ -34,6 +34,20 @@ struct jp_segment_header {
     char tool[24];            // version of the writer
 };
 
+// The header as it stands at the file's first byte, self-described tag included. Encoding: the size, or
+// -EMSGSIZE (JP_HEADER_MAX always suffices). Decoding: the size; -EBADMSG when cut or damaged;
+// -EPROTONOSUPPORT for another version. Keys it does not know are passed over.
+int jp_segment_header_encode(const struct jp_segment_header *header, void *buffer, size_t size);
+int jp_segment_header_decode(struct jp_segment_header *header, const void *bytes, size_t size);
+
+// Names: eight digits (more only when the number needs them) and ".jps". 0, or -ENAMETOOLONG; false for
+// every other name in the directory.
+int jp_segment_path(char path[JP_PATH_MAX], const char *dir, uint64_t number);
+bool jp_segment_number(const char *name, uint64_t *number);
+
+// One listing: the lowest number above `above` and the highest of all, 0 where there is none. 0, or -errno.
+int jp_segment_find(const struct jp_fs *fs, const char *dir, uint64_t above, uint64_t *next, uint64_t *highest);
+
 // A place in a spool: frames of lower segments, then lower offsets, come first.
 struct jp_pos {
     uint64_t segment;
@@ -49,5 +63,17 @@ struct jp_frame {
     const uint8_t *payload; // into the reader's buffer, until its next call
     size_t size;
 };
+
+// What stands at a place where a frame may begin.
+enum jp_frame_found {
+    JP_FOUND_WHOLE, // a frame with a good CRC
+    JP_FOUND_SHORT, // may become a frame with more bytes
+    JP_FOUND_BAD,   // never a frame
+};
+
+// Writes the JP_FRAME_HEAD bytes that stand before a payload of at most JP_PAYLOAD_MAX bytes.
+void jp_frame_head(uint8_t head[JP_FRAME_HEAD], uint32_t number, uint8_t type, const void *payload, size_t size);
+// Looks at the front of `bytes`; for WHOLE fills number, type, payload (points into bytes) and size.
+enum jp_frame_found jp_frame_parse(struct jp_frame *frame, const uint8_t *bytes, size_t size);
 
 #endif
