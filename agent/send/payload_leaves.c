@@ -1,0 +1,156 @@
+// SPDX-License-Identifier: Apache-2.0
+// The small leaves: live, status, event, gap.
+#include "payload.h"
+
+#include "json.h"
+
+#include <math.h>
+#include <string.h>
+
+// Mean power in mW of an energy over a span, rounded to nearest.
+static int64_t mean_mw(int64_t mj, int64_t span_ms)
+{
+    return (int64_t)llround((double)mj * 1000.0 / (double)span_ms);
+}
+
+static json_t *power_json(const struct jp_live *live)
+{
+    const struct jp_window *window = live->window;
+    json_t *power = json_object();
+    int64_t total_mj = 0;
+    bool total_known = false;
+
+    for (int c = 0; c < live->run->channel_count; c++) {
+        const struct jp_window_channel *channel = &window->channels[c];
+        bool known = channel->known && window->span_ms > 0;
+
+        json_object_set_new(power, live->run->channels[c].name,
+                            jp_json_milli(known, known ? mean_mw(channel->mj, window->span_ms) : 0));
+        if (known && live->run->total_known && live->run->channels[c].in_total) {
+            total_mj += channel->mj;
+            total_known = true;
+        }
+    }
+    json_object_set_new(power, "total",
+                        jp_json_milli(total_known, total_known ? mean_mw(total_mj, window->span_ms) : 0));
+    return power;
+}
+
+static json_t *energy_json(const struct jp_live *live)
+{
+    const struct jp_registers *registers = live->registers;
+    json_t *energy = json_object();
+
+    for (int c = 0; c < live->run->channel_count; c++) {
+        const struct jp_register *one = registers->of[c] < 0 ? NULL : &registers->channels[registers->of[c]];
+
+        json_object_set_new(energy, live->run->channels[c].name,
+                            jp_json_milli(one && one->known, one ? one->shown_mj : 0));
+    }
+    json_object_set_new(energy, "total",
+                        jp_json_milli(live->run->total_known && registers->total.known, registers->total.shown_mj));
+    return energy;
+}
+
+static json_t *gauges_json(const struct jp_live *live)
+{
+    json_t *gauges = json_object();
+
+    for (int g = 0; g < live->run->gauge_count && g < live->window->gauge_count; g++)
+        json_object_set_new(gauges, live->run->gauges[g].name,
+                            jp_json_milli(live->window->gauges[g] != INT64_MIN, live->window->gauges[g]));
+    return gauges;
+}
+
+int jp_payload_live(const struct jp_live *live, char *buffer, size_t size)
+{
+    const struct jp_registers *registers = live->registers;
+    int64_t boot_ms = live->window->t0_ms + live->window->span_ms;
+    json_t *object = json_object();
+    bool priced = registers->priced && live->run->total_known && registers->total.known;
+
+    json_object_set_new(object, "t_ms", jp_json_time(live->head, boot_ms));
+    json_object_set_new(object, "clock", json_string(jp_clock_state_name(live->head->clock)));
+    json_object_set_new(object, "boot_ms", json_integer(boot_ms));
+    json_object_set_new(object, "run", jp_json_u64(live->window->run));
+    json_object_set_new(object, "seq", json_integer((json_int_t)live->window->seq));
+    json_object_set_new(object, "power_w", power_json(live));
+    json_object_set_new(object, "energy_j", energy_json(live));
+    json_object_set_new(object, "emissions_g", priced ? json_real(round(registers->emissions_ug) / 1e6) : json_null());
+    json_object_set_new(object, "register", json_string(registers->final ? "final" : "provisional"));
+    json_object_set_new(object, "register_id", jp_json_u64(registers->id));
+    json_object_set_new(object, "gauges", gauges_json(live));
+    return jp_json_dump(object, buffer, size);
+}
+
+static json_t *lost_json(const struct jp_status *status)
+{
+    json_t *lost = json_object();
+
+    for (int i = 0; i < JP_LOST_MAX; i++) {
+        const struct jp_lost *one = &status->lost[i];
+
+        if (!one->reason || one->windows == 0)
+            continue;
+        json_object_set_new(lost, one->reason,
+                            json_pack("{s:I, s:o, s:o}", "windows", (json_int_t)one->windows, "seconds",
+                                      jp_json_milli(true, one->ms), "joules", jp_json_milli(one->mj_known, one->mj)));
+    }
+    return lost;
+}
+
+int jp_payload_status(const struct jp_status *status, char *buffer, size_t size)
+{
+    json_t *object = json_object(), *degraded = json_array();
+
+    for (int i = 0; i < JP_DEGRADED_MAX && status->degraded[i]; i++)
+        json_array_append_new(degraded, json_string(status->degraded[i]));
+    json_object_set_new(object, "state", json_string("online"));
+    json_object_set_new(object, "version", json_string(JOULEPOST_VERSION));
+    json_object_set_new(object, "clock", json_string(status->clock));
+    json_object_set_new(object, "pending",
+                        json_pack("{s:I, s:I}", "windows", (json_int_t)status->pending_windows, "bytes",
+                                  (json_int_t)status->pending_bytes));
+    json_object_set_new(object, "lost", lost_json(status));
+    json_object_set_new(object, "loss_window_s", json_real(status->loss_window_s));
+    json_object_set_new(object, "refused", json_integer((json_int_t)status->refused));
+    json_object_set_new(object, "degraded", degraded);
+    json_object_set_new(object, "cost",
+                        json_pack("{s:o, s:I, s:I}", "cpu_s", jp_json_milli(true, llround(status->cpu_s * 1000.0)),
+                                  "rss_kb", (json_int_t)status->rss_kb, "flash_bytes",
+                                  (json_int_t)status->flash_bytes));
+    return jp_json_dump(object, buffer, size);
+}
+
+int jp_payload_event(const struct jp_records_head *head, const struct jp_event *event, char *buffer, size_t size)
+{
+    json_t *object = json_object(), *detail = json_loads(event->detail, JSON_REJECT_DUPLICATES, NULL);
+
+    json_object_set_new(object, "kind", json_string(event->kind));
+    json_object_set_new(object, "t_ms", jp_json_time(head, event->boot_ms));
+    json_object_set_new(object, "boot_ms", json_integer(event->boot_ms));
+    json_object_set_new(object, "run", jp_json_u64(event->run));
+    json_object_set_new(object, "channel", jp_json_text(event->channel));
+    json_object_set_new(object, "detail", json_is_object(detail) ? detail : json_object());
+    if (!json_is_object(detail))
+        json_decref(detail);
+    return jp_json_dump(object, buffer, size);
+}
+
+int jp_payload_gap(const struct jp_records_head *head, const struct jp_run *run, const struct jp_gap *gap, char *buffer,
+                   size_t size)
+{
+    json_t *object = json_object(), *energy = json_object();
+
+    for (int c = 0; c < run->channel_count && c < gap->channel_count; c++)
+        json_object_set_new(energy, run->channels[c].name, jp_json_known(gap->known[c], gap->mj[c]));
+    json_object_set_new(object, "run", jp_json_u64(gap->run));
+    json_object_set_new(object, "first_seq", json_integer((json_int_t)gap->first_seq));
+    json_object_set_new(object, "last_seq", json_integer((json_int_t)gap->last_seq));
+    json_object_set_new(object, "windows", json_integer((json_int_t)gap->windows));
+    json_object_set_new(object, "seconds", jp_json_milli(true, gap->span_ms));
+    json_object_set_new(object, "energy_mj", energy);
+    json_object_set_new(object, "reason", json_string(gap->reason));
+    json_object_set_new(object, "t_ms", jp_json_time(head, gap->t0_ms));
+    return jp_json_dump(object, buffer, size);
+}
