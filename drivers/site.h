@@ -14,14 +14,16 @@ struct jp_site {
     const char *root; // "" or an absolute or relative directory without a trailing slash; borrowed
 };
 
-// Writes root + path into out. 0, or -ENAMETOOLONG.
+// Writes root + path into out. 0, -ENAMETOOLONG, or -EINVAL for a path that does not begin with "/" or
+// climbs with "..".
 int jp_site_path(const struct jp_site *site, const char *path, char *out, size_t size);
 
 // Opens a file for reading, close-on-exec. The descriptor, or -errno.
 int jp_site_open(const struct jp_site *site, const char *path);
 
 // Reads a whole small file into out and terminates it; trailing white space is cut, NUL bytes inside
-// (device-tree lists) are kept. Its length, or -errno; -EMSGSIZE if it does not fit.
+// (device-tree lists) are kept. Its length, or -errno; -EMSGSIZE if it does not fit (size
+// counts the terminator).
 int jp_site_read(const struct jp_site *site, const char *path, char *out, size_t size);
 
 // As jp_site_read, then a decimal integer and nothing else. 0, or -errno; -EINVAL for other text.
@@ -31,7 +33,8 @@ int jp_site_read_i64(const struct jp_site *site, const char *path, int64_t *valu
 int jp_site_link(const struct jp_site *site, const char *path, char *out, size_t size);
 
 // Calls each(context, name) for the entries of a directory in ascending order of their names, digits
-// compared as numbers (hwmon2 before hwmon10). Stops on a non-zero return and hands it back, else 0 or -errno.
+// compared as numbers (hwmon2 before hwmon10), hidden ones left out. Stops on a non-zero return and hands it back, else
+// 0 or -errno.
 int jp_site_list(const struct jp_site *site, const char *path, int (*each)(void *context, const char *name),
                  void *context);
 

@@ -1,0 +1,206 @@
+// SPDX-License-Identifier: Apache-2.0
+// INA3221 through the kernel's hwmon driver (JetPack 5 and later, mainline).
+//
+// in1..3 (mV) and curr1..3 (mA) are the three channels. in4..7 and curr4 are shunt voltages and sums of
+// the same three and are never rails.
+#define _GNU_SOURCE
+#include "channel.h"
+#include "drivers.h"
+#include "ina3221.h"
+#include "ina3221_chip.h"
+
+#include <errno.h>
+#include <stdio.h>
+#include <string.h>
+#include <unistd.h>
+
+struct rail {
+    int volt_fd, amp_fd;       // -1: never opened, see the error
+    int volt_error, amp_error; // positive errno of open(2)
+};
+
+struct state {
+    struct rail rails[JP_INA3221_CHANNELS];
+    int count;
+};
+
+static void attribute(char *out, size_t size, const char *dir, const char *format)
+{
+    snprintf(out, size, "%.255s/%.40s", dir, format);
+}
+
+static int read_numbered(const struct jp_site *site, const char *dir, const char *name, int64_t *value)
+{
+    char path[300];
+
+    attribute(path, sizeof path, dir, name);
+    return jp_site_read_i64(site, path, value);
+}
+
+// Absent: the board does not use the input ("NC", exactly), or somebody switched it off.
+static bool is_off(const struct jp_site *site, const char *dir, int index, char *label, size_t size)
+{
+    char name[40], path[300];
+    int64_t enable;
+
+    snprintf(name, sizeof name, "in%d_label", index);
+    attribute(path, sizeof path, dir, name);
+    if (jp_site_read(site, path, label, size) < 0)
+        label[0] = '\0';
+    snprintf(name, sizeof name, "in%d_enable", index);
+    if (read_numbered(site, dir, name, &enable) == 0 && enable == 0)
+        return true;
+    return strcmp(label, "NC") == 0;
+}
+
+static int open_input(const struct jp_site *site, const char *dir, const char *name, int *error)
+{
+    char path[300];
+    int fd;
+
+    attribute(path, sizeof path, dir, name);
+    fd = jp_site_open(site, path);
+    *error = fd < 0 ? -fd : 0;
+    return fd < 0 ? -1 : fd;
+}
+
+static void close_rail(struct rail *rail)
+{
+    if (rail->volt_fd >= 0)
+        close(rail->volt_fd);
+    if (rail->amp_fd >= 0)
+        close(rail->amp_fd);
+}
+
+// A channel the tree does not connect answers ENODATA; an empty file says the same, but a name vouches
+// for the rail.
+static bool is_disconnected(const struct rail *rail, const char *label)
+{
+    int fd = rail->volt_fd >= 0 ? rail->volt_fd : rail->amp_fd;
+    char byte;
+    ssize_t got;
+
+    if (rail->volt_error == ENOENT || rail->amp_error == ENOENT)
+        return true;
+    if (fd < 0)
+        return false;
+    got = pread(fd, &byte, 1, 0);
+    return (got < 0 && errno == ENODATA) || (got == 0 && label[0] == '\0');
+}
+
+static bool open_rail(struct rail *rail, const struct jp_site *site, const char *dir, int index, char *label)
+{
+    char name[40];
+
+    if (is_off(site, dir, index, label, 33))
+        return false;
+    snprintf(name, sizeof name, "in%d_input", index);
+    rail->volt_fd = open_input(site, dir, name, &rail->volt_error);
+    snprintf(name, sizeof name, "curr%d_input", index);
+    rail->amp_fd = open_input(site, dir, name, &rail->amp_error);
+    if (is_disconnected(rail, label)) {
+        close_rail(rail);
+        return false;
+    }
+    return true;
+}
+
+static void describe(struct jp_channel *channel, const struct rail *rail, const struct jp_site *site, const char *dir)
+{
+    char name[40];
+    int64_t shunt, mv;
+
+    snprintf(name, sizeof name, "shunt%d_resistor", channel->index);
+    if (read_numbered(site, dir, name, &shunt) == 0 && shunt > 0 && shunt <= INT32_MAX)
+        channel->shunt_uohm = (int32_t)shunt;
+    channel->max_uw = jp_ina3221_max_uw(channel->shunt_uohm);
+    if (rail->volt_fd >= 0 && jp_site_pread_i64(rail->volt_fd, &mv) == 0 && mv > 0 && mv <= INT32_MAX)
+        channel->resolution_uw = jp_ina3221_resolution_uw(channel->shunt_uohm, (int32_t)mv);
+}
+
+static int open_chip(void *state, const struct jp_site *site, const struct jp_found *found, struct jp_channel *channels,
+                     int max)
+{
+    struct state *self = state;
+    struct jp_ina3221_chip chip;
+
+    jp_ina3221_chip_identify(site, found->path, &chip);
+    for (int index = 1; index <= JP_INA3221_CHANNELS && self->count < max; index++) {
+        struct rail *rail = &self->rails[self->count];
+        char label[33];
+        struct jp_channel *channel = &channels[self->count];
+
+        if (!open_rail(rail, site, found->path, index, label))
+            continue;
+        jp_channel_init(channel, JP_POWER, "ina3221", label);
+        snprintf(channel->bus_node, sizeof channel->bus_node, "%s", chip.bus_node);
+        channel->address = chip.address;
+        channel->index = index;
+        describe(channel, rail, site, found->path);
+        self->count++;
+    }
+    return self->count;
+}
+
+static int read_input(int fd, int open_error, int32_t *out)
+{
+    int64_t value;
+    int rc;
+
+    if (fd < 0)
+        return -open_error;
+    rc = jp_site_pread_i64(fd, &value);
+    if (rc < 0)
+        return rc;
+    if (value <= INT32_MIN || value > INT32_MAX)
+        return -ERANGE;
+    *out = (int32_t)value;
+    return 0;
+}
+
+static void read_rail(const struct rail *rail, struct jp_reading *reading)
+{
+    int32_t mv = 0, ma = 0;
+    int rc = read_input(rail->volt_fd, rail->volt_error, &mv);
+
+    if (rc == 0)
+        rc = read_input(rail->amp_fd, rail->amp_error, &ma);
+    if (rc < 0) {
+        jp_reading_missing(reading, -rc);
+        return;
+    }
+    jp_reading_good(reading, jp_ina3221_power_uw(mv, ma));
+    reading->mv = mv;
+    reading->ma = ma;
+}
+
+static void read_chip(void *state, struct jp_pass *pass)
+{
+    struct state *self = state;
+
+    for (int i = 0; i < self->count; i++) {
+        if (pass->readings[i].state != JP_WANTED)
+            continue;
+        read_rail(&self->rails[i], &pass->readings[i]);
+        if (jp_pass_late(pass))
+            return;
+    }
+}
+
+static void close_chip(void *state)
+{
+    struct state *self = state;
+
+    for (int i = 0; i < self->count; i++)
+        close_rail(&self->rails[i]);
+    self->count = 0;
+}
+
+const struct jp_driver jp_driver_ina3221_hwmon = {
+    .name = "ina3221_hwmon",
+    .state_size = sizeof(struct state),
+    .probe = jp_ina3221_chip_probe,
+    .open = open_chip,
+    .read = read_chip,
+    .close = close_chip,
+};

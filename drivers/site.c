@@ -1,0 +1,184 @@
+// SPDX-License-Identifier: Apache-2.0
+// The site door on the kernel's file calls.
+#define _GNU_SOURCE
+#include "site.h"
+
+#include <ctype.h>
+#include <dirent.h>
+#include <errno.h>
+#include <fcntl.h>
+#include <limits.h>
+#include <stdbool.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+// A number of 20 characters, its line end, and room to notice what is longer.
+#define NUMBER_TEXT_MAX 40
+
+static bool climbs(const char *path)
+{
+    for (const char *at = path; (at = strstr(at, "/..")); at += 3)
+        if (at[3] == '/' || at[3] == '\0')
+            return true;
+    return false;
+}
+
+int jp_site_path(const struct jp_site *site, const char *path, char *out, size_t size)
+{
+    int length;
+
+    if (path[0] != '/' || climbs(path))
+        return -EINVAL;
+    length = snprintf(out, size, "%s%s", site->root, path);
+    return length < 0 || (size_t)length >= size ? -ENAMETOOLONG : 0;
+}
+
+int jp_site_open(const struct jp_site *site, const char *path)
+{
+    char full[PATH_MAX];
+    int rc = jp_site_path(site, path, full, sizeof full);
+    int fd;
+
+    if (rc < 0)
+        return rc;
+    // A FIFO in a foreign tree must not hold the program up.
+    fd = open(full, O_RDONLY | O_CLOEXEC | O_NONBLOCK | O_NOCTTY);
+    return fd < 0 ? -errno : fd;
+}
+
+static int read_all(int fd, char *out, size_t size)
+{
+    size_t used = 0;
+
+    while (used < size) {
+        ssize_t got = read(fd, out + used, size - used);
+
+        if (got < 0 && errno == EINTR)
+            continue;
+        if (got < 0)
+            return -errno;
+        if (got == 0)
+            return (int)used;
+        used += (size_t)got;
+    }
+    return -EMSGSIZE;
+}
+
+int jp_site_read(const struct jp_site *site, const char *path, char *out, size_t size)
+{
+    int fd = jp_site_open(site, path);
+    int length;
+
+    if (fd < 0)
+        return fd;
+    length = read_all(fd, out, size > INT_MAX ? INT_MAX : size);
+    close(fd);
+    if (length < 0)
+        return length;
+    while (length > 0 && isspace((unsigned char)out[length - 1]))
+        length--;
+    out[length] = '\0';
+    return length;
+}
+
+// One decimal integer with white space around it, and nothing else.
+static int parse_i64(const char *text, int64_t *value)
+{
+    char *end;
+    long long parsed;
+
+    errno = 0;
+    parsed = strtoll(text, &end, 10);
+    if (end == text)
+        return -EINVAL;
+    if (errno)
+        return -errno;
+    while (isspace((unsigned char)*end))
+        end++;
+    if (*end)
+        return -EINVAL;
+    *value = parsed;
+    return 0;
+}
+
+int jp_site_read_i64(const struct jp_site *site, const char *path, int64_t *value)
+{
+    char text[NUMBER_TEXT_MAX];
+    int length = jp_site_read(site, path, text, sizeof text);
+
+    if (length < 0)
+        return length;
+    if (length == 0)
+        return -ENODATA;
+    return strlen(text) == (size_t)length ? parse_i64(text, value) : -EINVAL;
+}
+
+int jp_site_link(const struct jp_site *site, const char *path, char *out, size_t size)
+{
+    char full[PATH_MAX], target[PATH_MAX];
+    int rc = jp_site_path(site, path, full, sizeof full);
+    ssize_t length;
+    const char *last;
+
+    if (rc < 0)
+        return rc;
+    length = readlink(full, target, sizeof target - 1);
+    if (length < 0)
+        return -errno;
+    while (length > 1 && target[length - 1] == '/')
+        length--;
+    target[length] = '\0';
+    last = strrchr(target, '/');
+    last = last ? last + 1 : target;
+    if (strlen(last) >= size)
+        return -ENAMETOOLONG;
+    strcpy(out, last);
+    return 0;
+}
+
+static int natural_order(const struct dirent **a, const struct dirent **b)
+{
+    return strverscmp((*a)->d_name, (*b)->d_name);
+}
+
+static int not_hidden(const struct dirent *entry)
+{
+    return entry->d_name[0] != '.';
+}
+
+int jp_site_list(const struct jp_site *site, const char *path, int (*each)(void *context, const char *name),
+                 void *context)
+{
+    char full[PATH_MAX];
+    struct dirent **entries;
+    int rc = jp_site_path(site, path, full, sizeof full);
+    int count;
+
+    if (rc < 0)
+        return rc;
+    count = scandir(full, &entries, not_hidden, natural_order);
+    if (count < 0)
+        return -errno;
+    for (int i = 0; i < count; i++) {
+        if (rc == 0)
+            rc = each(context, entries[i]->d_name);
+        free(entries[i]);
+    }
+    free(entries);
+    return rc;
+}
+
+int jp_site_pread_i64(int fd, int64_t *value)
+{
+    char text[NUMBER_TEXT_MAX];
+    ssize_t length = pread(fd, text, sizeof text - 1, 0);
+
+    if (length < 0)
+        return -errno;
+    if (length == 0)
+        return -ENODATA;
+    text[length] = '\0';
+    return strlen(text) == (size_t)length ? parse_i64(text, value) : -EINVAL;
+}
