@@ -31,11 +31,23 @@ struct jp_plan {
     int source_count;
     int64_t range_uj[JP_CHANNELS_MAX]; // ENERGY channels: wrap range, 0 unknown
     int64_t tdp_mw[JP_CHANNELS_MAX];   // modelled CPU: its TDP, else 0
+    int profile[JP_CHANNELS_MAX];      // run channel: index into board.channels, -1 none
     struct jp_problem problems[JP_PROBLEMS_MAX];
     int problem_count;
     const char *drivers_used[JP_SOURCES_MAX];
     int driver_count; // distinct names
 };
+
+// What discovery starts from. Everything is borrowed.
+struct jp_discovery {
+    const struct jp_site *site;
+    const struct jp_config *config;
+    uint64_t run_id;
+    const struct jp_driver *const *drivers; // NULL-terminated; the program's own list is jp_drivers
+};
+
+// As jp_discover, with the drivers named.
+int jp_discover_with(const struct jp_discovery *how, struct jp_plan *plan, char *error, size_t error_size);
 
 // Looks at the site and opens what is there, as `config` allows. The plan is large: allocate it.
 // Always succeeds unless memory runs out or a file of board.dir is wrong (-EINVAL, error filled); what is
@@ -46,8 +58,12 @@ int jp_discover(const struct jp_site *site, const struct jp_config *config, uint
 // Closes all sources.
 void jp_plan_close(struct jp_plan *plan);
 
+// Adds a problem; one too many is left out.
+void jp_plan_problem(struct jp_plan *plan, const char *what, const char *where, const char *remedy);
+
 // The device part of every topic: device.name, else 16 hex digits of SHA-256 over /etc/machine-id and the
-// board's serial number (images are cloned). 0, or -ENOENT when neither exists.
+// device tree's serial number (images are cloned), else over the host's name. Reads only what everybody may
+// read, so that meter and post, which run as two users, agree. 0, or -ENOENT when nothing exists.
 int jp_device_name(const struct jp_site *site, const struct jp_config *config, char *out, size_t size);
 
 #endif

@@ -1,0 +1,264 @@
+// SPDX-License-Identifier: Apache-2.0
+// Names, roles and the tree of the run's channels.
+#include "channels.h"
+
+#include "total.h"
+
+#include <stdio.h>
+#include <string.h>
+#include <strings.h>
+
+#define LEGAL "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789_.-"
+
+static bool label_fits(const struct jp_board_channel *known, const char *label)
+{
+    if (strcmp(known->label, label) == 0)
+        return true;
+    for (size_t i = 0; i < sizeof known->aliases / sizeof known->aliases[0]; i++)
+        if (known->aliases[i][0] && strcmp(known->aliases[i], label) == 0)
+            return true;
+    return false;
+}
+
+enum place { PLACE_UNKNOWN, PLACE_SAME, PLACE_OTHER };
+
+static enum place compare_place(const struct jp_board_sensor *sensor, const struct jp_board_channel *known,
+                                const struct jp_channel *info)
+{
+    if (sensor->address < 0 || info->address < 0 || known->index <= 0 || info->index <= 0)
+        return PLACE_UNKNOWN;
+    if (strcmp(sensor->chip, info->chip) != 0 || sensor->address != info->address || known->index != info->index)
+        return PLACE_OTHER;
+    if (sensor->bus_node[0] && info->bus_node[0] && strcmp(sensor->bus_node, info->bus_node) != 0)
+        return PLACE_OTHER;
+    return PLACE_SAME;
+}
+
+static bool taken(const struct jp_plan *plan, int profile)
+{
+    for (int i = 0; i < plan->run.channel_count; i++)
+        if (plan->profile[i] == profile)
+            return true;
+    return false;
+}
+
+static int find_profile(const struct jp_plan *plan, const struct jp_channel *info)
+{
+    const struct jp_board *board = &plan->board;
+
+    for (int i = 0; i < board->channel_count; i++) {
+        const struct jp_board_channel *known = &board->channels[i];
+        enum place place = compare_place(&board->sensors[known->sensor], known, info);
+
+        if (place == PLACE_OTHER || taken(plan, i))
+            continue;
+        if (label_fits(known, info->name) || (place == PLACE_SAME && info->name[0] == '\0'))
+            return i;
+    }
+    return -1;
+}
+
+// "chip-address.N", the name of last resort.
+static void name_by_place(const struct jp_channel *info, char *out)
+{
+    if (info->address >= 0)
+        snprintf(out, JP_NAME_MAX, "%s-%x.%d", info->chip[0] ? info->chip : "sensor", (unsigned)info->address,
+                 info->index);
+    else
+        snprintf(out, JP_NAME_MAX, "%s.%d", info->chip[0] ? info->chip : "sensor", info->index);
+    for (char *at = out; *(at += strspn(at, LEGAL)); at++)
+        *at = '_';
+}
+
+static void name_by_label(const struct jp_channel *info, char *out)
+{
+    snprintf(out, JP_NAME_MAX, "%s", info->name);
+    for (char *at = out; *(at += strspn(at, LEGAL)); at++)
+        *at = '_';
+    if (out[0] == '\0' || strcmp(out, "total") == 0)
+        name_by_place(info, out);
+}
+
+static bool channel_named(const struct jp_run *run, const char *name)
+{
+    for (int i = 0; i < run->channel_count; i++)
+        if (strcmp(run->channels[i].name, name) == 0)
+            return true;
+    return false;
+}
+
+static bool gauge_named(const struct jp_run *run, const char *name)
+{
+    for (int i = 0; i < run->gauge_count; i++)
+        if (strcmp(run->gauges[i].name, name) == 0)
+            return true;
+    return false;
+}
+
+// A second equal name gets its address, a third a number as well.
+static void make_unique(const struct jp_run *run, bool (*named)(const struct jp_run *run, const char *name),
+                        const struct jp_channel *info, char *name)
+{
+    char base[JP_NAME_MAX], tail[24];
+
+    memcpy(base, name, sizeof base);
+    for (int n = 1; named(run, name); n++) {
+        if (info->address >= 0 && n == 1)
+            snprintf(tail, sizeof tail, "@%x", (unsigned)info->address);
+        else if (info->address >= 0)
+            snprintf(tail, sizeof tail, "@%x.%d", (unsigned)info->address, n);
+        else
+            snprintf(tail, sizeof tail, "@%d", n + 1);
+        snprintf(name, JP_NAME_MAX, "%.*s%s", (int)(JP_NAME_MAX - 1 - strlen(tail)), base, tail);
+    }
+}
+
+static void check_shunt(struct jp_plan *plan, const struct jp_board_channel *known, const struct jp_channel *info)
+{
+    int64_t allowed = known->shunt_tolerance > 100 ? known->shunt_tolerance : 100;
+    int64_t off = (int64_t)info->shunt_uohm - known->shunt_uohm;
+    char what[160];
+
+    if (info->shunt_uohm <= 0 || known->shunt_uohm <= 0)
+        return;
+    if ((off < 0 ? -off : off) * 1000 <= allowed * known->shunt_uohm)
+        return;
+    snprintf(what, sizeof what, "the kernel uses a shunt of %d micro-ohm, this board has %d: readings are off by %.3g",
+             info->shunt_uohm, known->shunt_uohm, (double)known->shunt_uohm / info->shunt_uohm);
+    jp_plan_problem(plan, what, known->label,
+                    "write the right value to shuntN_resistor of the chip's hwmon folder, or correct the device tree");
+}
+
+static void add_channel(struct jp_plan *plan, struct jp_source *source, int i)
+{
+    const struct jp_channel *info = &source->info[i];
+    struct jp_run *run = &plan->run;
+    struct jp_run_channel *channel = &run->channels[run->channel_count];
+    int profile = info->method == JP_MEASURED ? find_profile(plan, info) : -1;
+
+    memset(channel, 0, sizeof *channel);
+    if (profile >= 0)
+        memcpy(channel->name, plan->board.channels[profile].label, sizeof channel->name);
+    else
+        name_by_label(info, channel->name);
+    make_unique(run, channel_named, info, channel->name);
+    channel->kind = info->kind;
+    channel->method = info->method;
+    channel->scope = info->scope;
+    channel->roles = info->roles;
+    channel->resolution_uw = info->resolution_uw;
+    channel->max_uw = info->max_uw > 0 || info->kind != JP_ENERGY ? info->max_uw : JP_PACKAGE_MAX_UW;
+    channel->scale = 1;
+    if (profile >= 0) {
+        const struct jp_board_channel *known = &plan->board.channels[profile];
+
+        channel->roles = known->roles ? known->roles : info->roles;
+        channel->scope = plan->board.sensors[known->sensor].scope;
+        channel->unverified = known->unverified;
+        check_shunt(plan, known, info);
+    }
+    plan->profile[run->channel_count] = profile;
+    plan->range_uj[run->channel_count] = info->kind == JP_ENERGY ? info->range_uj : 0;
+    if (info->method == JP_MODELLED)
+        plan->tdp_mw[run->channel_count] = source->found.param;
+    source->channel[i] = run->channel_count++;
+}
+
+static void add_gauge(struct jp_plan *plan, struct jp_source *source, int i)
+{
+    struct jp_run *run = &plan->run;
+    struct jp_run_gauge *gauge = &run->gauges[run->gauge_count];
+
+    name_by_label(&source->info[i], gauge->name);
+    make_unique(run, gauge_named, &source->info[i], gauge->name);
+    snprintf(gauge->unit, sizeof gauge->unit, "%s", source->info[i].unit);
+    source->gauge[i] = run->gauge_count++;
+}
+
+void jp_channels_add(struct jp_plan *plan, int index)
+{
+    struct jp_source *source = &plan->sources[index];
+    bool too_many = false;
+
+    for (int i = 0; i < source->count; i++) {
+        bool gauge = source->info[i].kind == JP_GAUGE;
+
+        source->channel[i] = source->gauge[i] = -1;
+        if (strcasecmp(source->info[i].name, "NC") == 0)
+            continue; // the tree says so: not connected
+        if (gauge ? plan->run.gauge_count >= JP_GAUGES_MAX : plan->run.channel_count >= JP_CHANNELS_MAX)
+            too_many = true;
+        else if (gauge)
+            add_gauge(plan, source, i);
+        else
+            add_channel(plan, source, i);
+    }
+    if (too_many)
+        jp_plan_problem(plan, "more channels than this program keeps, the rest is left out", source->found.path,
+                        "name the wanted ones with the key \"drivers\"");
+}
+
+int jp_channels_measured(const struct jp_plan *plan, uint32_t *roles)
+{
+    int count = 0;
+
+    *roles = 0;
+    for (int i = 0; i < plan->run.channel_count; i++)
+        if (plan->run.channels[i].method == JP_MEASURED) {
+            *roles |= plan->run.channels[i].roles;
+            count++;
+        }
+    return count;
+}
+
+// The run's name of the channel that `source`'s driver calls `name`; its own chip goes first.
+static const char *name_of(const struct jp_plan *plan, const struct jp_source *source, const char *name)
+{
+    const struct jp_source *at = source;
+
+    for (int s = -1; s < plan->source_count; s++) {
+        if (s >= 0)
+            at = &plan->sources[s];
+        for (int i = 0; at->driver == source->driver && i < at->count; i++)
+            if (at->channel[i] >= 0 && strcmp(at->info[i].name, name) == 0)
+                return plan->run.channels[at->channel[i]].name;
+    }
+    return "";
+}
+
+static void link_part(struct jp_plan *plan, const struct jp_source *source, int i)
+{
+    struct jp_run_channel *channel = &plan->run.channels[source->channel[i]];
+    int profile = plan->profile[source->channel[i]];
+    const char *outer = profile >= 0 ? plan->board.channels[profile].part_of : "";
+
+    if (profile >= 0 && !channel_named(&plan->run, outer))
+        outer = "";
+    if (profile < 0 && source->info[i].part_of[0])
+        outer = name_of(plan, source, source->info[i].part_of);
+    if (strcmp(outer, channel->name) != 0)
+        memcpy(channel->part_of, outer, strlen(outer) + 1);
+}
+
+static void apply_calibration(struct jp_plan *plan, const struct jp_calibration *calibration)
+{
+    for (int i = 0; i < plan->run.channel_count; i++)
+        if (strcmp(plan->run.channels[i].name, calibration->channel) == 0) {
+            plan->run.channels[i].scale = calibration->scale;
+            plan->run.channels[i].offset_uw = calibration->offset_uw;
+            return;
+        }
+    jp_plan_problem(plan, "calibration names a channel that is not here", calibration->channel,
+                    "use a name that `joulepost probe` lists");
+}
+
+void jp_channels_finish(struct jp_plan *plan, const struct jp_config *config)
+{
+    for (int s = 0; s < plan->source_count; s++)
+        for (int i = 0; i < plan->sources[s].count; i++)
+            if (plan->sources[s].channel[i] >= 0)
+                link_part(plan, &plan->sources[s], i);
+    for (int i = 0; i < config->calibration_count; i++)
+        apply_calibration(plan, &config->calibrations[i]);
+    jp_total_decide(plan);
+}

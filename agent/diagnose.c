@@ -1,0 +1,167 @@
+// SPDX-License-Identifier: Apache-2.0
+// Looks once at what the service would look at for weeks.
+#define _GNU_SOURCE
+#include "diagnose.h"
+
+#include "channels.h"
+
+#include <errno.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/vfs.h>
+
+#define BETWEEN_NS (333 * JP_NS_PER_MS)
+#define TMPFS 0x01021994
+#define RAMFS 0x858458f6
+#define BUILT_S 1792540800LL // 2026-10-21: no machine that runs this program lives earlier
+
+struct pass {
+    struct jp_reading readings[JP_CHANNELS_MAX];
+    int64_t t_ns; // the middle
+};
+
+static bool never_late(void *context)
+{
+    (void)context;
+    return false;
+}
+
+static void read_source(const struct jp_source *source, const struct jp_clock *clock, struct pass *pass)
+{
+    struct jp_pass how = {.readings = pass->readings, .late = never_late};
+
+    for (int i = 0; i < JP_CHANNELS_MAX; i++)
+        pass->readings[i] = (struct jp_reading){.state = JP_WANTED, .mv = INT32_MIN, .ma = INT32_MIN};
+    how.t_ns = clock->mono_ns(clock);
+    source->driver->read(source->state, &how);
+    pass->t_ns = how.t_ns + (clock->mono_ns(clock) - how.t_ns) / 2;
+}
+
+static int64_t counter_step(int64_t from, int64_t to, int64_t range)
+{
+    return to >= from || range <= 0 ? to - from : to - from + range + 1;
+}
+
+// Signed thousandths would be lost in int64 products beyond 9e12 uJ x 1e9: done in floating point.
+static bool power_of(const struct jp_plan *plan, int channel, const struct pass *passes, int i, int64_t *uw)
+{
+    const struct jp_reading *first = &passes[0].readings[i], *second = &passes[1].readings[i];
+    int64_t dt = passes[1].t_ns - passes[0].t_ns, step;
+
+    if (second->state != JP_GOOD)
+        return false;
+    *uw = second->value;
+    if (plan->run.channels[channel].kind != JP_ENERGY)
+        return true;
+    if (first->state != JP_GOOD || dt <= 0)
+        return false;
+    step = counter_step(first->value, second->value, plan->range_uj[channel]);
+    *uw = (int64_t)((double)step * 1e9 / (double)dt);
+    return step >= 0;
+}
+
+static void take(const struct jp_plan *plan, const struct jp_source *source, const struct pass *passes,
+                 struct jp_power_now *now)
+{
+    for (int i = 0; i < source->count; i++) {
+        int channel = source->channel[i];
+        const struct jp_run_channel *info;
+        int64_t uw;
+
+        if (channel < 0 || !power_of(plan, channel, passes, i, &uw))
+            continue;
+        info = &plan->run.channels[channel];
+        now->known[channel] = true;
+        now->uw[channel] = (int64_t)((double)uw * info->scale) + info->offset_uw;
+    }
+}
+
+void jp_diagnose_read(const struct jp_plan *plan, const struct jp_clock *clock, struct jp_power_now *now)
+{
+    static struct pass passes[JP_SOURCES_MAX][2];
+
+    memset(now, 0, sizeof *now);
+    for (int s = 0; s < plan->source_count; s++)
+        read_source(&plan->sources[s], clock, &passes[s][0]);
+    if (plan->source_count > 0)
+        while (clock->wait(clock, NULL, 0, passes[0][0].t_ns + BETWEEN_NS) == -EINTR)
+            ;
+    for (int s = 0; s < plan->source_count; s++) {
+        read_source(&plan->sources[s], clock, &passes[s][1]);
+        take(plan, &plan->sources[s], passes[s], now);
+    }
+    for (int i = 0; i < plan->run.channel_count && plan->run.total_known; i++)
+        if (plan->run.channels[i].in_total && now->known[i]) {
+            now->total_known = true;
+            now->total_uw += now->uw[i];
+        }
+}
+
+static void check_parts(struct jp_plan *plan, const struct jp_power_now *now, int parent)
+{
+    const struct jp_run *run = &plan->run;
+    int64_t sum = 0, slack = run->channels[parent].resolution_uw;
+    char what[160];
+
+    for (int i = 0; i < run->channel_count; i++) {
+        if (strcmp(run->channels[i].part_of, run->channels[parent].name) != 0 || !now->known[i])
+            continue;
+        sum += now->uw[i];
+        slack += run->channels[i].resolution_uw;
+    }
+    if (sum <= now->uw[parent] + slack)
+        return;
+    snprintf(what, sizeof what, "its parts read %.3f W, the whole %.3f W", (double)sum / 1e6,
+             (double)now->uw[parent] / 1e6);
+    jp_plan_problem(
+        plan, what, run->channels[parent].name,
+        "look again under a steady load; if it stays, the wiring differs from the profile or a shunt is wrong");
+}
+
+void jp_diagnose_readings(struct jp_plan *plan, const struct jp_power_now *now)
+{
+    for (int i = 0; i < plan->run.channel_count; i++) {
+        const struct jp_run_channel *channel = &plan->run.channels[i];
+
+        if (!now->known[i])
+            jp_plan_problem(plan, "the sensor did not answer", channel->name,
+                            "read its files under /sys by hand; a switched-off rail may be silent for a while");
+        else
+            check_parts(plan, now, i);
+    }
+}
+
+static bool on_tmpfs(const char *path)
+{
+    char at[JP_PATH_MAX];
+    struct statfs fs;
+    char *slash;
+
+    snprintf(at, sizeof at, "%s", path);
+    while (statfs(at, &fs) != 0) {
+        slash = strrchr(at, '/');
+        if (!slash || at[1] == '\0')
+            return false;
+        slash[slash == at] = '\0';
+    }
+    return (unsigned long)fs.f_type == TMPFS || (unsigned long)fs.f_type == RAMFS;
+}
+
+void jp_diagnose_machine(struct jp_plan *plan, const struct jp_config *config, const struct jp_clock *clock)
+{
+    uint32_t roles;
+
+    if (jp_channels_measured(plan, &roles) == 0)
+        jp_plan_problem(
+            plan, "nothing is measured on this machine", plan->run.facts.board_name,
+            "load the driver of its power sensors (ina3221, intel_rapl_msr), or take the models as they are");
+    else if (!plan->run.total_known && plan->board.channel_count == 0)
+        jp_plan_problem(plan, "no profile for this board: its rails are shown, and there is no total",
+                        plan->run.facts.board_name, "write a board file (docs/boards.md)");
+    if (!on_tmpfs(config->paths_hot))
+        jp_plan_problem(plan, "the hot path is not on tmpfs: every window would be written to a disk",
+                        config->paths_hot, "set paths.hot to a folder below /run or /dev/shm");
+    if (clock->real_ns(clock) < BUILT_S * JP_NS_PER_S)
+        jp_plan_problem(plan, "the wall clock was never set", "CLOCK_REALTIME",
+                        "start a time service (systemd-timesyncd, chrony); records are dated when it is set");
+}

@@ -1,0 +1,256 @@
+// SPDX-License-Identifier: Apache-2.0
+// Opens what is there, in an order: what measures first, models only where nothing does.
+#define _GNU_SOURCE
+#include "discover.h"
+
+#include "channels.h"
+#include "facts.h"
+#include "tdp.h"
+
+#include <errno.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#define REPLAY_TRACE "/replay.trace"
+
+void jp_plan_problem(struct jp_plan *plan, const char *what, const char *where, const char *remedy)
+{
+    struct jp_problem *problem = &plan->problems[plan->problem_count];
+
+    if (plan->problem_count >= JP_PROBLEMS_MAX)
+        return;
+    plan->problem_count++;
+    snprintf(problem->what, sizeof problem->what, "%.*s", (int)sizeof problem->what - 1, what);
+    snprintf(problem->where, sizeof problem->where, "%.*s", (int)sizeof problem->where - 1, where);
+    snprintf(problem->remedy, sizeof problem->remedy, "%.*s", (int)sizeof problem->remedy - 1, remedy);
+}
+
+static bool is_model(const struct jp_driver *driver)
+{
+    return strncmp(driver->name, "estimate_", strlen("estimate_")) == 0;
+}
+
+static bool is_replay(const struct jp_driver *driver)
+{
+    return strcmp(driver->name, "replay") == 0;
+}
+
+static bool listed(const struct jp_config *config, const char *name)
+{
+    for (int i = 0; i < config->driver_count; i++)
+        if (strcmp(config->drivers[i], name) == 0)
+            return true;
+    return false;
+}
+
+static void note_driver(struct jp_plan *plan, const char *name)
+{
+    for (int i = 0; i < plan->driver_count; i++)
+        if (strcmp(plan->drivers_used[i], name) == 0)
+            return;
+    plan->drivers_used[plan->driver_count++] = name;
+}
+
+static void tell_open_failed(struct jp_plan *plan, const struct jp_driver *driver, const char *path, int error)
+{
+    char what[160];
+    const char *remedy = "see `dmesg`; report the board with the output of `joulepost probe --json`";
+
+    snprintf(what, sizeof what, "%s cannot be opened: %s", driver->name, strerror(error));
+    if (error == EACCES || error == EPERM)
+        remedy = "run as root, or give the service CAP_DAC_READ_SEARCH (the unit joulepost-meter.service has it)";
+    jp_plan_problem(plan, what, path, remedy);
+}
+
+static int open_found(const struct jp_discovery *how, struct jp_plan *plan, const struct jp_driver *driver,
+                      const struct jp_found *found)
+{
+    struct jp_source *source = &plan->sources[plan->source_count];
+
+    if (plan->source_count >= JP_SOURCES_MAX) {
+        jp_plan_problem(plan, "more sensors than this program keeps open", found->path,
+                        "name the wanted drivers with the key \"drivers\"");
+        return 0;
+    }
+    memset(source, 0, sizeof *source);
+    source->driver = driver;
+    source->found = *found;
+    source->state = calloc(1, driver->state_size ? driver->state_size : 1);
+    if (!source->state)
+        return -ENOMEM;
+    source->count = driver->open(source->state, how->site, found, source->info, JP_CHANNELS_MAX);
+    if (source->count <= 0) {
+        if (source->count < 0)
+            tell_open_failed(plan, driver, found->path, -source->count);
+        else
+            driver->close(source->state);
+        free(source->state);
+        memset(source, 0, sizeof *source);
+        return 0;
+    }
+    note_driver(plan, driver->name);
+    jp_channels_add(plan, plan->source_count++);
+    return 0;
+}
+
+static int open_driver(const struct jp_discovery *how, struct jp_plan *plan, const struct jp_driver *driver)
+{
+    struct jp_found found[JP_SOURCES_MAX] = {{.param = 0}};
+    int count = driver->probe(how->site, found, JP_SOURCES_MAX), rc = 0;
+
+    if (count == -EACCES || count == -EPERM)
+        tell_open_failed(plan, driver, driver->name, -count);
+    else if (count <= 0 && listed(how->config, driver->name))
+        jp_plan_problem(plan, "the configuration asks for a driver that finds nothing here", driver->name,
+                        "take it out of the key \"drivers\", or load the sensor's kernel driver");
+    for (int i = 0; i < count && rc == 0; i++) {
+        if (strcmp(driver->name, "estimate_cpu") == 0)
+            found[i].param =
+                jp_tdp_machine_mw(plan->run.facts.cpu_model, plan->run.facts.cpu_count, jp_facts_sockets(how->site));
+        rc = open_found(how, plan, driver, &found[i]);
+    }
+    return rc;
+}
+
+static bool replay_wanted(const struct jp_discovery *how)
+{
+    int fd;
+
+    if (how->config->driver_count > 0 || how->site->root[0] == '\0')
+        return false;
+    fd = jp_site_open(how->site, REPLAY_TRACE);
+    if (fd < 0)
+        return false;
+    close(fd);
+    return true;
+}
+
+static int open_measuring(const struct jp_discovery *how, struct jp_plan *plan)
+{
+    bool replay = replay_wanted(how), any = how->config->driver_count == 0;
+    int rc = 0;
+
+    for (int i = 0; how->drivers[i] && rc == 0; i++) {
+        const struct jp_driver *driver = how->drivers[i];
+
+        if (!is_model(driver) && (listed(how->config, driver->name) || (any && is_replay(driver) == replay)))
+            rc = open_driver(how, plan, driver);
+    }
+    return rc;
+}
+
+// A model stands in for what nobody measures, and never beside measured rails; the modelled RAM is also shown
+// on a machine whose packages are counted and whose memory is not.
+static bool model_wanted(const struct jp_discovery *how, const struct jp_plan *plan, const struct jp_driver *driver)
+{
+    uint32_t roles;
+    int measured = jp_channels_measured(plan, &roles);
+
+    if (how->config->driver_count > 0)
+        return listed(how->config, driver->name);
+    if (measured == 0)
+        return true;
+    return strcmp(driver->name, "estimate_ram") == 0 && (roles & JP_ROLE_PACKAGE) &&
+           !(roles & (JP_ROLE_RAM | JP_ROLE_DRAM));
+}
+
+static int open_models(const struct jp_discovery *how, struct jp_plan *plan)
+{
+    int rc = 0;
+
+    for (int i = 0; how->drivers[i] && rc == 0; i++)
+        if (is_model(how->drivers[i]) && model_wanted(how, plan, how->drivers[i]))
+            rc = open_driver(how, plan, how->drivers[i]);
+    return rc;
+}
+
+static void tell_unknown_drivers(const struct jp_discovery *how, struct jp_plan *plan)
+{
+    for (int i = 0; i < how->config->driver_count; i++) {
+        bool known = false;
+
+        for (int j = 0; how->drivers[j]; j++)
+            known = known || strcmp(how->drivers[j]->name, how->config->drivers[i]) == 0;
+        if (!known)
+            jp_plan_problem(plan, "the configuration asks for a driver this program does not have",
+                            how->config->drivers[i], "correct the key \"drivers\" (docs/boards.md lists the names)");
+    }
+}
+
+static int choose_board(const struct jp_discovery *how, struct jp_plan *plan, char *error, size_t error_size)
+{
+    const struct jp_board *board;
+    int count;
+    struct jp_board *boards = jp_board_load_all(how->config->board_dir, &count, error, error_size);
+
+    if (!boards)
+        return -EINVAL;
+    board = jp_board_match(boards, count, how->site, how->config->board_name);
+    if (board)
+        plan->board = *board;
+    else
+        snprintf(error, error_size, "board.name: no profile \"%s\", compiled in or in %s", how->config->board_name,
+                 how->config->board_dir);
+    free(boards);
+    return board ? 0 : -EINVAL;
+}
+
+static void name_run(const struct jp_discovery *how, struct jp_plan *plan)
+{
+    static const struct jp_site here = {.root = ""};
+    struct jp_run *run = &plan->run;
+
+    run->id = how->run_id;
+    run->window_ms = how->config->sampling.window_ms;
+    run->block_windows = how->config->sampling.block_windows;
+    run->interval_ms = how->config->sampling.interval_ms;
+    if (jp_site_read(&here, "/proc/sys/kernel/random/boot_id", run->boot, sizeof run->boot) < 0)
+        run->boot[0] = '\0';
+    if (jp_device_name(how->site, how->config, run->device, sizeof run->device) != 0) {
+        snprintf(run->device, sizeof run->device, "unnamed");
+        jp_plan_problem(plan, "this machine has neither an id nor a serial number", "/etc/machine-id",
+                        "set device.name in the configuration");
+    }
+}
+
+int jp_discover_with(const struct jp_discovery *how, struct jp_plan *plan, char *error, size_t error_size)
+{
+    int rc;
+
+    memset(plan, 0, sizeof *plan);
+    rc = choose_board(how, plan, error, error_size);
+    if (rc)
+        return rc;
+    name_run(how, plan);
+    jp_facts_read(how->site, plan);
+    tell_unknown_drivers(how, plan);
+    rc = open_measuring(how, plan);
+    if (rc == 0)
+        rc = open_models(how, plan);
+    if (rc) {
+        jp_plan_close(plan);
+        snprintf(error, error_size, "out of memory while opening the sensors");
+        return rc;
+    }
+    jp_channels_finish(plan, how->config);
+    return 0;
+}
+
+int jp_discover(const struct jp_site *site, const struct jp_config *config, uint64_t run_id, struct jp_plan *plan,
+                char *error, size_t error_size)
+{
+    const struct jp_discovery how = {.site = site, .config = config, .run_id = run_id, .drivers = jp_drivers};
+
+    return jp_discover_with(&how, plan, error, error_size);
+}
+
+void jp_plan_close(struct jp_plan *plan)
+{
+    for (int i = 0; i < plan->source_count; i++) {
+        plan->sources[i].driver->close(plan->sources[i].state);
+        free(plan->sources[i].state);
+    }
+    plan->source_count = 0;
+}

@@ -1,0 +1,94 @@
+// SPDX-License-Identifier: Apache-2.0
+// The total: named by the profile, or by the counters' own meaning, or none.
+#include "total.h"
+
+#include "channels.h"
+
+#include <stdio.h>
+#include <string.h>
+
+static int find_label(const struct jp_plan *plan, const char *label)
+{
+    for (int i = 0; i < plan->run.channel_count; i++)
+        if (plan->profile[i] >= 0 && strcmp(plan->board.channels[plan->profile[i]].label, label) == 0)
+            return i;
+    return -1;
+}
+
+static bool by_profile(struct jp_plan *plan, const char (*labels)[33], int count, enum jp_scope scope)
+{
+    for (int i = 0; i < count; i++)
+        if (find_label(plan, labels[i]) < 0)
+            return false;
+    for (int i = 0; i < count; i++)
+        plan->run.channels[find_label(plan, labels[i])].in_total = true;
+    plan->run.total_known = count > 0;
+    plan->run.total_scope = scope;
+    plan->run.total_method = JP_MEASURED;
+    return count > 0;
+}
+
+// Whether the channel that contains this one has one of these roles.
+static bool parent_has(const struct jp_run *run, const struct jp_run_channel *channel, uint32_t roles)
+{
+    for (int i = 0; i < run->channel_count; i++)
+        if (strcmp(run->channels[i].name, channel->part_of) == 0)
+            return (run->channels[i].roles & roles) != 0;
+    return false;
+}
+
+static void by_roles(struct jp_plan *plan, enum jp_method method, uint32_t needed, uint32_t added)
+{
+    struct jp_run *run = &plan->run;
+
+    for (int i = 0; i < run->channel_count; i++)
+        if (run->channels[i].method == method && (run->channels[i].roles & needed))
+            run->total_known = true;
+    for (int i = 0; i < run->channel_count && run->total_known; i++) {
+        struct jp_run_channel *channel = &run->channels[i];
+
+        channel->in_total = channel->method == method && (channel->roles & (needed | added)) &&
+                            !parent_has(run, channel, needed | added);
+    }
+    run->total_scope = JP_SCOPE_PACKAGE;
+    run->total_method = method;
+}
+
+// The rails the profile promises and that are not here: a custom carrier, a missing driver, another board.
+static int tell_missing(struct jp_plan *plan)
+{
+    char what[160] = "the profile's rails are not all here, missing: ";
+    int missing = 0;
+
+    for (int i = 0; i < plan->board.channel_count; i++) {
+        size_t used = strlen(what);
+
+        if (find_label(plan, plan->board.channels[i].label) >= 0)
+            continue;
+        snprintf(what + used, sizeof what - used, "%s%s", missing++ ? ", " : "", plan->board.channels[i].label);
+    }
+    if (missing)
+        jp_plan_problem(
+            plan, what, plan->board.id,
+            "load the sensors' kernel driver; where the wiring differs, write a board file (docs/boards.md)");
+    return missing;
+}
+
+void jp_total_decide(struct jp_plan *plan)
+{
+    const struct jp_board *board = &plan->board;
+    bool named = board->total_board_count + board->total_module_count > 0;
+    uint32_t roles;
+
+    if (tell_missing(plan))
+        plan->run.facts.board_verified = false;
+    if (jp_channels_measured(plan, &roles) == 0)
+        by_roles(plan, JP_MODELLED, JP_ROLE_CPU, JP_ROLE_RAM);
+    else if (!named)
+        by_roles(plan, JP_MEASURED, JP_ROLE_PACKAGE, JP_ROLE_DRAM);
+    else if (!by_profile(plan, board->total_board, board->total_board_count, JP_SCOPE_BOARD) &&
+             !by_profile(plan, board->total_module, board->total_module_count, JP_SCOPE_MODULE))
+        jp_plan_problem(plan, "no total: a rail it is made of is missing, and rails are never added by guess",
+                        board->id,
+                        "see the missing rails; a board file of your own can name another total (docs/boards.md)");
+}
