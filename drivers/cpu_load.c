@@ -36,7 +36,7 @@ static int open_load(void *state, const struct jp_site *site, const struct jp_fo
     channels[0].scope = JP_SCOPE_SYSTEM;
     channels[0].roles = JP_ROLE_CPU;
     channels[0].index = 1;
-    strcpy(channels[0].unit, "%");
+    channels[0].unit[0] = '%';
     return 1;
 }
 

@@ -84,7 +84,7 @@ static int open_gpu(void *state, const struct jp_site *site, const struct jp_fou
     jp_channel_init(&channels[0], JP_GAUGE, "gpu", "gpu_load");
     channels[0].roles = JP_ROLE_GPU;
     channels[0].index = 1;
-    strcpy(channels[0].unit, "%");
+    channels[0].unit[0] = '%';
     return 1;
 }
 

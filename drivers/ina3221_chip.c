@@ -57,7 +57,7 @@ static void find_device(const struct jp_site *site, const char *hwmon, char *out
         return;
     snprintf(full, sizeof full, "%.255s/device", hwmon);
     if (jp_site_link(site, full, name, sizeof name) == 0 && device_name_length(name) > 0 && strlen(name) < size) {
-        strcpy(out, name);
+        memcpy(out, name, strlen(name) + 1);
         return;
     }
     if (jp_site_path(site, hwmon, full, sizeof full) == 0 && realpath(full, real))
@@ -188,7 +188,7 @@ static int take_hwmon(void *context, const char *name)
     if (is_known(search, path) || search->count == search->max)
         return 0;
     search->found[search->count] = (struct jp_found){.param = 0};
-    strcpy(search->found[search->count++].path, path);
+    memcpy(search->found[search->count++].path, path, sizeof path);
     return 0;
 }
 
@@ -218,7 +218,7 @@ int jp_ina3221_chip_probe(const struct jp_site *site, struct jp_found *found, in
     // The client's own folder first: its path names the chip even where links are missing.
     jp_site_list(site, "/sys/bus/i2c/devices", take_device, &search);
     jp_site_list(site, "/sys/bus/i2c/drivers/ina3221", take_bound, &search);
-    strcpy(search.dir, "/sys/class/hwmon");
+    snprintf(search.dir, sizeof search.dir, "/sys/class/hwmon");
     jp_site_list(site, "/sys/class/hwmon", take_hwmon, &search);
     return search.count;
 }

@@ -74,7 +74,7 @@ static void describe(struct jp_channel *channel, const struct jp_rapl_zone *zone
             channel->scope = kinds[i].scope;
         }
     }
-    strcpy(channel->part_of, zone->part_of);
+    snprintf(channel->part_of, sizeof channel->part_of, "%s", zone->part_of);
     channel->range_uj = read_or_zero(site, zone->path, "max_energy_range_uj");
     channel->max_uw = max_power_uw(site, zone->path);
 }

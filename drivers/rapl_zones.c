@@ -136,7 +136,7 @@ static void list_parts(struct walk *walk)
 
         if (!is_of(walk->zones[i].id, walk->type))
             continue;
-        strcpy(id, walk->zones[i].id);
+        snprintf(id, sizeof id, "%s", walk->zones[i].id);
         walk->parent = id;
         list(walk, "/sys/class/powercap");
         snprintf(dir, sizeof dir, "%s", walk->zones[i].path);

@@ -134,7 +134,7 @@ int jp_site_link(const struct jp_site *site, const char *path, char *out, size_t
     last = last ? last + 1 : target;
     if (strlen(last) >= size)
         return -ENAMETOOLONG;
-    strcpy(out, last);
+    memcpy(out, last, strlen(last) + 1);
     return 0;
 }
 
