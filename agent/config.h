@@ -87,10 +87,16 @@ struct jp_config {
 void jp_config_default(struct jp_config *config);
 
 // Reads `path` (with @include) over the defaults. 0; -EINVAL or -ENOENT with error filled:
-// "FILE:LINE: what, and what is allowed". Secrets are checked (readable, not for the world) but not kept.
+// "FILE:LINE: what, and what is allowed". The files of mqtt are looked at (there, and secrets not for the
+// world) but not opened; what this process may not look at is passed over. `config` is unusable after an error.
 int jp_config_load(const char *path, struct jp_config *config, char *error, size_t error_size);
 
-// The password: mqtt.password_file's first line, or the systemd credential of that name. 0, or -errno.
+// For whom they are meant (post, --check): whether this process can read the files of mqtt. 0, or -EINVAL
+// with error filled as above.
+int jp_config_secrets(const struct jp_config *config, char *error, size_t error_size);
+
+// The password: mqtt.password_file's first line, or the systemd credential "mqtt.password".
+// 0; -ENOENT when there is neither; -ENODATA when it is empty; -EMSGSIZE; other -errno.
 int jp_config_password(const struct jp_config *config, char *out, size_t size);
 
 // The effective configuration as a valid configuration file; secrets are file names only.
