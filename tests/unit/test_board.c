@@ -17,7 +17,7 @@
 
 static char error[512];
 
-static void refused(const char *text, const char *expected)
+static void assert_refused(const char *text, const char *expected)
 {
     struct jp_board board;
 
@@ -105,22 +105,24 @@ static void the_agx_orin_profile_has_its_rails_and_total(void **state)
 static void a_wrong_profile_is_told_with_its_line(void **state)
 {
     (void)state;
-    refused("name = \"x\";\ncolour = 3;\n",
-            "t.conf:2: unknown key \"colour\", allowed here: name, module, soc, match, priority, verified, gpu, "
-            "sensors, totals, power_modes, sources");
-    refused("name = 5;\n", "t.conf:1: \"name\" must be a text of at most 127 characters");
-    refused("name = \"x\";\n\npriority = \"high\";\n", "t.conf:3: \"priority\" must be a whole number from 0 to 1000");
-    refused("name = \"x\";\nverified = 1;\n", "t.conf:2: \"verified\" must be true or false");
-    refused("name = \"x\";\nmatch = \"one\";\n", "t.conf:2: \"match\" must be a list of at most 16 texts");
-    refused("name = \"x\";\ngpu = (1);\n", "t.conf:2: \"gpu\" must be a group, { ... }");
-    refused("name = \"x\";\ngpu = {\n count = 1;\n size = 2; };\n",
-            "t.conf:4: unknown key \"size\", allowed here: count, name, arch, load");
-    refused("name = \"x\"\nmodule == 3;\n", "t.conf:2: syntax error, libconfig syntax is expected: key = value;");
-    refused("module = \"x\";\n", "t.conf:1: a board needs a \"name\"");
-    refused(
+    assert_refused("name = \"x\";\ncolour = 3;\n",
+                   "t.conf:2: unknown key \"colour\", allowed here: name, module, soc, match, priority, verified, gpu, "
+                   "sensors, totals, power_modes, sources");
+    assert_refused("name = 5;\n", "t.conf:1: \"name\" must be a text of at most 127 characters");
+    assert_refused("name = \"x\";\n\npriority = \"high\";\n",
+                   "t.conf:3: \"priority\" must be a whole number from 0 to 1000");
+    assert_refused("name = \"x\";\nverified = 1;\n", "t.conf:2: \"verified\" must be true or false");
+    assert_refused("name = \"x\";\nmatch = \"one\";\n", "t.conf:2: \"match\" must be a list of at most 16 texts");
+    assert_refused("name = \"x\";\ngpu = (1);\n", "t.conf:2: \"gpu\" must be a group, { ... }");
+    assert_refused("name = \"x\";\ngpu = {\n count = 1;\n size = 2; };\n",
+                   "t.conf:4: unknown key \"size\", allowed here: count, name, arch, load");
+    assert_refused("name = \"x\"\nmodule == 3;\n",
+                   "t.conf:2: syntax error, libconfig syntax is expected: key = value;");
+    assert_refused("module = \"x\";\n", "t.conf:1: a board needs a \"name\"");
+    assert_refused(
         "name = \"x\";\nsensors = ( { chip = \"c\";\n scope = \"moon\";\n channels = ( { label = \"A\"; } ); } );\n",
         "t.conf:3: unknown scope \"moon\", allowed: rail, module, carrier, board, package, system");
-    refused(
+    assert_refused(
         "name = \"x\";\nsensors = ( { chip = \"c\"; channels = (\n { label = \"A\"; roles = ( \"cpu\", \"fpga\" ); } "
         "); } );\n",
         "t.conf:3: unknown role \"fpga\", allowed: cpu, gpu, cv, soc, ram, io, wifi, module, board, package, core, "
@@ -132,21 +134,22 @@ static void a_wrong_profile_is_told_with_its_line(void **state)
 static void a_profile_that_contradicts_itself_is_refused(void **state)
 {
     (void)state;
-    refused(SENSORS("{ label = \"total\"; }"), "t.conf:2: label \"total\" is reserved for the sum, choose another");
-    refused(SENSORS("{ label = \"a b\"; }"), "t.conf:2: label \"a b\" must be 1 to 32 of A-Z a-z 0-9 _ . -");
-    refused(SENSORS("{ label = \"A\"; }, { label = \"A\"; }"),
-            "t.conf:2: label \"A\" stands twice, each must be its own");
-    refused(SENSORS("{ label = \"A\"; part_of = \"B\"; }"),
-            "t.conf:2: \"A\" is part of \"B\", which is no channel of this board");
-    refused(SENSORS("{ label = \"A\"; part_of = \"B\"; }, { label = \"B\"; part_of = \"A\"; }"),
-            "t.conf:2: \"A\" is part of itself");
-    refused(SENSORS("{ label = \"A\"; }") "totals = { board = ( \"B\" ); };\n",
-            "t.conf:3: the total names \"B\", which is no channel of this board");
-    refused(
+    assert_refused(SENSORS("{ label = \"total\"; }"),
+                   "t.conf:2: label \"total\" is reserved for the sum, choose another");
+    assert_refused(SENSORS("{ label = \"a b\"; }"), "t.conf:2: label \"a b\" must be 1 to 32 of A-Z a-z 0-9 _ . -");
+    assert_refused(SENSORS("{ label = \"A\"; }, { label = \"A\"; }"),
+                   "t.conf:2: label \"A\" stands twice, each must be its own");
+    assert_refused(SENSORS("{ label = \"A\"; part_of = \"B\"; }"),
+                   "t.conf:2: \"A\" is part of \"B\", which is no channel of this board");
+    assert_refused(SENSORS("{ label = \"A\"; part_of = \"B\"; }, { label = \"B\"; part_of = \"A\"; }"),
+                   "t.conf:2: \"A\" is part of itself");
+    assert_refused(SENSORS("{ label = \"A\"; }") "totals = { board = ( \"B\" ); };\n",
+                   "t.conf:3: the total names \"B\", which is no channel of this board");
+    assert_refused(
         SENSORS("{ label = \"A\"; }, { label = \"B\"; part_of = \"A\"; }") "totals = { board = ( \"A\", \"B\" ); };\n",
         "t.conf:3: the total counts \"B\" twice: it is part of \"A\"");
-    refused(SENSORS("{ label = \"A\"; }") "totals = { module = ( \"A\", \"A\" ); };\n",
-            "t.conf:3: the total names \"A\" twice");
+    assert_refused(SENSORS("{ label = \"A\"; }") "totals = { module = ( \"A\", \"A\" ); };\n",
+                   "t.conf:3: the total names \"A\" twice");
 }
 
 static char root[256];
