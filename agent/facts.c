@@ -73,7 +73,7 @@ static void read_cpu_line(void *context, char *line)
     if (value_of(line, "processor"))
         cpus->count++;
     else if ((value = value_of(line, "physical id")))
-        add_socket(cpus, atoi(value));
+        add_socket(cpus, (int)strtol(value, NULL, 10));
     else if (cpus->model[0] == '\0' && (value = value_of(line, "model name")))
         snprintf(cpus->model, sizeof cpus->model, "%s", value);
 }
@@ -149,7 +149,7 @@ static void read_mode_line(void *context, char *line)
         return;
     id = strstr(at, "ID=");
     name = strstr(at, "NAME=");
-    if (!id || !name || atoi(id + 3) != mode->id)
+    if (!id || !name || strtol(id + 3, NULL, 10) != mode->id)
         return;
     name += 5;
     length = strcspn(name, " \t>");
