@@ -9,6 +9,7 @@ extern const struct jp_driver jp_driver_ina3221_hwmon;
 extern const struct jp_driver jp_driver_rapl_powercap;
 extern const struct jp_driver jp_driver_estimate_cpu;
 extern const struct jp_driver jp_driver_estimate_ram;
+extern const struct jp_driver jp_driver_replay;
 extern const struct jp_driver jp_driver_cpu_load;
 extern const struct jp_driver jp_driver_gpu_load;
 

@@ -89,6 +89,10 @@ static int parse_i64(const char *text, int64_t *value)
     char *end;
     long long parsed;
 
+    while (isspace((unsigned char)*text))
+        text++;
+    if (!*text)
+        return -ENODATA;
     errno = 0;
     parsed = strtoll(text, &end, 10);
     if (end == text)
@@ -110,8 +114,6 @@ int jp_site_read_i64(const struct jp_site *site, const char *path, int64_t *valu
 
     if (length < 0)
         return length;
-    if (length == 0)
-        return -ENODATA;
     return strlen(text) == (size_t)length ? parse_i64(text, value) : -EINVAL;
 }
 

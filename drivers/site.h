@@ -26,7 +26,8 @@ int jp_site_open(const struct jp_site *site, const char *path);
 // counts the terminator).
 int jp_site_read(const struct jp_site *site, const char *path, char *out, size_t size);
 
-// As jp_site_read, then a decimal integer and nothing else. 0, or -errno; -EINVAL for other text.
+// As jp_site_read, then a decimal integer and nothing else. 0, or -errno; -ENODATA for an
+// empty file, -EINVAL for other text.
 int jp_site_read_i64(const struct jp_site *site, const char *path, int64_t *value);
 
 // The last part of where a symbolic link points ("1-0040" for .../hwmon3/device). 0, or -errno.
@@ -39,7 +40,7 @@ int jp_site_list(const struct jp_site *site, const char *path, int (*each)(void 
                  void *context);
 
 // Reads an open sysfs attribute from its start and parses one decimal integer: the sampling path.
-// One pread(2), no allocation. 0, or -errno; -ENODATA for an empty file, -EINVAL for other text.
+// One pread(2), no allocation. 0, or -errno; -ENODATA for an empty (or blank) file, -EINVAL for other text.
 int jp_site_pread_i64(int fd, int64_t *value);
 
 #endif
