@@ -1,0 +1,357 @@
+// SPDX-License-Identifier: Apache-2.0
+// One pass: find the border, read what is due, close the window, take the samples.
+#include "sampler.h"
+
+#include <assert.h>
+#include <string.h>
+
+#define SUSPEND_MIN_NS (100 * JP_NS_PER_MS) // less is the two clocks read one after the other, or a slew
+#define HOLE_MIN_NS (2 * JP_NS_PER_S)
+
+static int64_t max64(int64_t a, int64_t b)
+{
+    return a > b ? a : b;
+}
+
+static int64_t min64(int64_t a, int64_t b)
+{
+    return a < b ? a : b;
+}
+
+// The plan of work --------------------------------------------------------------------------------
+static bool has_power(const struct jp_sampler *sampler, const struct jp_sampler_source *source)
+{
+    for (int i = 0; i < source->count; i++)
+        if (source->channel[i] >= 0 && sampler->run->channels[source->channel[i]].kind == JP_POWER)
+            return true;
+    return false;
+}
+
+static void plan_polls(struct jp_sampler *sampler)
+{
+    sampler->poll_ns = sampler->window_ns;
+    for (int i = 0; i < sampler->run->channel_count; i++) {
+        int64_t poll_ns = jp_integrator_poll_ns(&sampler->tracks[i].integrator);
+
+        if (poll_ns > 0)
+            sampler->poll_ns = min64(sampler->poll_ns, poll_ns);
+    }
+    sampler->poll_reachable = sampler->poll_ns >= JP_POLL_MIN_NS;
+    sampler->poll_ns = max64(sampler->poll_ns, JP_POLL_MIN_NS);
+}
+
+static void plan_ticks(struct jp_sampler *sampler)
+{
+    int64_t interval_ns = sampler->run->interval_ms * JP_NS_PER_MS;
+
+    plan_polls(sampler);
+    if (!sampler->jitters) {
+        // Whole ticks a window: a pass falls on every border.
+        int64_t ticks = (sampler->window_ns + sampler->poll_ns - 1) / sampler->poll_ns;
+
+        sampler->tick_ns = sampler->window_ns / ticks;
+        return;
+    }
+    sampler->tick_ns = interval_ns;
+    if (sampler->poll_ns < sampler->window_ns) // two jittered instants lie up to two ticks apart
+        sampler->tick_ns = max64(min64(interval_ns, sampler->poll_ns / 2), JP_POLL_MIN_NS / 2);
+}
+
+static void plan_source(struct jp_sampler *sampler, struct jp_sampler_source *source)
+{
+    int64_t interval_ns = sampler->run->interval_ms * JP_NS_PER_MS;
+    int64_t min_ns = source->driver->min_period_ms * JP_NS_PER_MS;
+
+    source->every_ns = max64(interval_ns, min_ns);
+    source->cost_ns = INT64_MAX;
+    source->reads = 0;
+    source->slack_ns = 0;
+    for (int i = 0; i < source->count; i++) {
+        int channel = source->channel[i];
+
+        if (channel < 0)
+            continue;
+        jp_track_init(&sampler->tracks[channel], &sampler->run->channels[channel], sampler->range_uj[channel],
+                      max64(3 * source->every_ns, HOLE_MIN_NS));
+        sampler->tracks[channel].due_ns =
+            sampler->run->channels[channel].kind == JP_POWER ? source->every_ns : sampler->window_ns;
+    }
+}
+
+void jp_sampler_init(struct jp_sampler *sampler)
+{
+    sampler->window_ns = sampler->run->window_ms * JP_NS_PER_MS;
+    sampler->jitters = false;
+    for (int i = 0; i < sampler->source_count; i++) {
+        plan_source(sampler, &sampler->sources[i]);
+        sampler->jitters |= has_power(sampler, &sampler->sources[i]);
+    }
+    plan_ticks(sampler);
+    jp_jitter_seed(&sampler->jitter, sampler->seed);
+    for (int i = 0; i < JP_GAUGES_MAX; i++)
+        sampler->gauges[i] = INT64_MIN;
+}
+
+// Time -------------------------------------------------------------------------------------------
+static int64_t mono(const struct jp_sampler *sampler)
+{
+    return sampler->clock->mono_ns(sampler->clock);
+}
+
+static int64_t sleep_clock(const struct jp_sampler *sampler, int64_t now_ns)
+{
+    return sampler->clock->boot_ns(sampler->clock) - now_ns;
+}
+
+static void schedule(struct jp_sampler *sampler)
+{
+    int64_t now_tick = (mono(sampler) - sampler->origin_ns) / sampler->tick_ns;
+
+    sampler->tick++;
+    if (now_tick > sampler->tick) { // whole ticks went by
+        sampler->late_ticks += now_tick - sampler->tick;
+        sampler->tick = now_tick;
+    }
+    sampler->next_ns = sampler->origin_ns + sampler->tick * sampler->tick_ns;
+    if (sampler->jitters)
+        sampler->next_ns += (int64_t)jp_jitter_next(&sampler->jitter, (uint64_t)sampler->tick_ns);
+}
+
+static void begin_pass(struct jp_sampler *sampler)
+{
+    int64_t asleep_ns;
+
+    sampler->pass_ns = mono(sampler);
+    asleep_ns = sleep_clock(sampler, sampler->pass_ns) - sampler->sleep_base_ns;
+    if (asleep_ns - sampler->asleep_ns > SUSPEND_MIN_NS)
+        sampler->asleep_ns = asleep_ns;
+}
+
+// Reading ----------------------------------------------------------------------------------------
+// Asked after each transfer: how long did that one take?
+static bool is_late(void *context)
+{
+    struct jp_sampler *sampler = context;
+    int64_t now_ns = mono(sampler);
+
+    if (now_ns - sampler->transfer_ns > sampler->tick_ns)
+        sampler->slow = true;
+    sampler->transfer_ns = now_ns;
+    return sampler->slow;
+}
+
+static bool is_due(const struct jp_sampler *sampler, const struct jp_sampler_source *source, int index)
+{
+    const struct jp_track *track;
+
+    if (sampler->first)
+        return true;
+    if (source->channel[index] < 0)
+        return sampler->border_due;
+    track = &sampler->tracks[source->channel[index]];
+    if (track->integrator.kind == JP_ENERGY)
+        return sampler->border_due || sampler->poll_ns < sampler->window_ns;
+    return source->every_ns <= sampler->tick_ns || sampler->pass_ns - source->last_ns >= source->every_ns;
+}
+
+// Marks what this pass reads; true when there is anything.
+static bool want(struct jp_sampler *sampler, const struct jp_sampler_source *source)
+{
+    bool any = false;
+
+    for (int i = 0; i < source->count; i++) {
+        struct jp_track *track = source->channel[i] < 0 ? NULL : &sampler->tracks[source->channel[i]];
+        bool due = (track || source->gauge[i] >= 0) && is_due(sampler, source, i);
+        bool resting = track && sampler->pass_ns < track->retry_ns;
+
+        sampler->readings[i] =
+            (struct jp_reading){.state = due && !resting ? JP_WANTED : JP_SKIPPED, .mv = INT32_MIN, .ma = INT32_MIN};
+        if (track)
+            track->pass = due ? JP_PASS_SKIPPED : JP_PASS_NOT_DUE;
+        any |= due && !resting;
+    }
+    return any;
+}
+
+static void tell_edge(const struct jp_sampler *sampler, enum jp_edge edge, int channel, int error)
+{
+    struct jp_sampler_note note = {
+        .what = edge == JP_EDGE_BACK ? JP_NOTE_BACK : JP_NOTE_FAILING, .channel = channel, .error = error};
+
+    if (edge != JP_EDGE_NONE && sampler->note)
+        sampler->note(sampler->context, &note);
+}
+
+static void keep(struct jp_sampler *sampler, const struct jp_sampler_source *source, int64_t end_ns)
+{
+    int64_t begin_ns = sampler->read_ns, middle_ns = begin_ns + (end_ns - begin_ns) / 2;
+    struct jp_sample stamp = {.slack_ns = source->slack_ns + end_ns - begin_ns, .asleep_ns = sampler->asleep_ns};
+
+    for (int i = 0; i < source->count; i++) {
+        const struct jp_reading *reading = &sampler->readings[i];
+        int channel = source->channel[i], gauge = source->gauge[i];
+        enum jp_edge edge;
+
+        if (gauge >= 0 && reading->state == JP_GOOD)
+            sampler->gauges[gauge] = reading->value;
+        else if (gauge >= 0 && reading->state == JP_MISSING)
+            sampler->gauges[gauge] = INT64_MIN;
+        if (channel < 0 || reading->state == JP_SKIPPED)
+            continue;
+        stamp.t_ns = sampler->run->channels[channel].kind == JP_POWER ? middle_ns : begin_ns;
+        stamp.t_ns = min64(stamp.t_ns, sampler->limit_ns);
+        edge = jp_track_reading(&sampler->tracks[channel], reading, &stamp);
+        tell_edge(sampler, edge, channel, reading->error);
+    }
+}
+
+// The transfer that took so long is the last that was made.
+static void blame(struct jp_sampler *sampler, const struct jp_sampler_source *source)
+{
+    int last = -1;
+
+    for (int i = 0; i < source->count; i++)
+        if (source->channel[i] >= 0 &&
+            (sampler->readings[i].state == JP_GOOD || sampler->readings[i].state == JP_MISSING))
+            last = source->channel[i];
+    if (last >= 0)
+        jp_track_slow(&sampler->tracks[last], sampler->pass_ns, sampler->tick_ns);
+}
+
+// The cost is the cheapest of the first reads: the very first may wait for a cold path.
+static void weigh(struct jp_sampler *sampler, struct jp_sampler_source *source, int64_t cost_ns)
+{
+    struct jp_sampler_note note = {.what = JP_NOTE_SLOWED, .source = (int)(source - sampler->sources)};
+    int64_t times;
+
+    source->cost_ns = min64(source->cost_ns, cost_ns);
+    if (++source->reads != 3 || source->cost_ns <= source->every_ns / 4 || !has_power(sampler, source))
+        return;
+    times = (4 * source->cost_ns + source->every_ns - 1) / source->every_ns;
+    source->every_ns *= times;
+    for (int i = 0; i < source->count; i++)
+        if (source->channel[i] >= 0)
+            sampler->tracks[source->channel[i]].integrator.hole_ns = max64(3 * source->every_ns, HOLE_MIN_NS);
+    note.cost_ns = source->cost_ns;
+    note.every_ns = source->every_ns;
+    if (sampler->note)
+        sampler->note(sampler->context, &note);
+}
+
+static void read_source(struct jp_sampler *sampler, struct jp_sampler_source *source)
+{
+    struct jp_pass pass = {.readings = sampler->readings, .late = is_late, .context = sampler};
+    int64_t end_ns;
+    bool powers = sampler->first || source->every_ns <= sampler->tick_ns ||
+                  sampler->pass_ns - source->last_ns >= source->every_ns;
+
+    if (!want(sampler, source))
+        return;
+    sampler->read_ns = sampler->transfer_ns = pass.t_ns = mono(sampler);
+    sampler->slow = false;
+    source->driver->read(source->state, &pass);
+    end_ns = mono(sampler);
+    if (powers)
+        source->last_ns = sampler->pass_ns;
+    keep(sampler, source, end_ns);
+    if (sampler->slow || end_ns - sampler->transfer_ns > sampler->tick_ns)
+        blame(sampler, source);
+    source->slack_ns = end_ns - sampler->read_ns;
+    if (source->reads < 3)
+        weigh(sampler, source, source->slack_ns);
+}
+
+static void read_all(struct jp_sampler *sampler)
+{
+    for (int i = 0; i < sampler->source_count; i++)
+        read_source(sampler, &sampler->sources[i]);
+}
+
+static void take_all(struct jp_sampler *sampler)
+{
+    for (int i = 0; i < sampler->run->channel_count; i++)
+        jp_track_take(&sampler->tracks[i], sampler->asleep_ns);
+}
+
+// Windows ----------------------------------------------------------------------------------------
+static void close_window(struct jp_sampler *sampler, int64_t at_ns, struct jp_window *window)
+{
+    int64_t sleep_ms = sampler->asleep_ns / JP_NS_PER_MS;
+    struct jp_border border = {.at_ns = at_ns, .asleep_ns = sampler->asleep_ns};
+
+    border.span_ms = (at_ns - sampler->border_ns) / JP_NS_PER_MS + sleep_ms - sampler->told_sleep_ns / JP_NS_PER_MS;
+    border.span_ns = at_ns - sampler->border_ns + sampler->asleep_ns - sampler->told_sleep_ns;
+    window->run = sampler->run->id;
+    window->seq = sampler->seq++;
+    window->t0_ms = sampler->t0_ms;
+    window->span_ms = border.span_ms;
+    window->late_ticks = sampler->late_ticks;
+    window->channel_count = sampler->run->channel_count;
+    for (int i = 0; i < window->channel_count; i++)
+        jp_track_border(&sampler->tracks[i], &border, &window->channels[i]);
+    window->gauge_count = sampler->run->gauge_count;
+    memcpy(window->gauges, sampler->gauges, sizeof window->gauges);
+    sampler->told_sleep_ns = sampler->asleep_ns;
+    sampler->t0_ms += border.span_ms;
+    sampler->border_ns = at_ns;
+}
+
+void jp_sampler_bridge(struct jp_sampler *sampler, int channel, int64_t raw_uj, int64_t boot_ms)
+{
+    struct jp_integrator *it = &sampler->tracks[channel].integrator;
+    int64_t now_ns = mono(sampler);
+    int64_t since_ns = now_ns + sleep_clock(sampler, now_ns) - boot_ms * JP_NS_PER_MS;
+
+    assert(it->kind == JP_ENERGY);
+    if (raw_uj < 0 || since_ns < 0)
+        return;
+    it->started = true;
+    it->value = raw_uj;
+    it->t_ns = now_ns - since_ns;
+}
+
+void jp_sampler_start(struct jp_sampler *sampler)
+{
+    int64_t now_ns = mono(sampler);
+
+    sampler->origin_ns = sampler->border_ns = now_ns;
+    sampler->sleep_base_ns = sleep_clock(sampler, now_ns);
+    sampler->t0_ms = (now_ns + sampler->sleep_base_ns) / JP_NS_PER_MS;
+    sampler->limit_ns = now_ns; // the first samples stand at the start
+    for (int i = 0; i < sampler->run->channel_count; i++)
+        jp_track_begin(&sampler->tracks[i], now_ns);
+    sampler->first = true;
+    begin_pass(sampler);
+    read_all(sampler);
+    take_all(sampler);
+    sampler->first = false;
+    schedule(sampler);
+}
+
+bool jp_sampler_pass(struct jp_sampler *sampler, struct jp_window *window)
+{
+    int64_t windows;
+
+    begin_pass(sampler);
+    windows = (sampler->pass_ns - sampler->border_ns) / sampler->window_ns;
+    sampler->border_due = windows > 0;
+    sampler->limit_ns = sampler->border_ns + (windows + 1) * sampler->window_ns;
+    read_all(sampler);
+    if (sampler->border_due)
+        close_window(sampler, sampler->border_ns + windows * sampler->window_ns, window);
+    take_all(sampler);
+    schedule(sampler);
+    return sampler->border_due;
+}
+
+bool jp_sampler_stop(struct jp_sampler *sampler, struct jp_window *window)
+{
+    begin_pass(sampler);
+    if (sampler->pass_ns - sampler->border_ns < JP_NS_PER_MS)
+        return false;
+    sampler->border_due = true;
+    sampler->limit_ns = sampler->pass_ns;
+    read_all(sampler);
+    close_window(sampler, sampler->pass_ns, window);
+    return true;
+}

@@ -1,0 +1,636 @@
+// SPDX-License-Identifier: Apache-2.0
+// sampler.c and track.c: every window tiles, every hole has its cause, every counter's story ends to the mJ.
+#include "fake_sensor.h"
+#include "sampler.h"
+
+#include <errno.h>
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include <cmocka.h>
+
+#define MS JP_NS_PER_MS
+#define S JP_NS_PER_S
+#define START (1000 * S)
+
+static struct fake_clock clk;
+static struct fake_chip chip;
+static struct fake_chip *chip_state;
+static struct jp_run run;
+static struct jp_sampler sampler;
+static struct jp_sampler_note notes[16];
+static int note_count;
+
+static void on_note(void *context, const struct jp_sampler_note *note)
+{
+    (void)context;
+    if (note_count < 16)
+        notes[note_count++] = *note;
+}
+
+// What channel i says, by the second since the start; error 0.
+static int64_t (*script)(int index, double s, int *error);
+
+static int scripted(struct fake_chip *self, int index, int64_t t_ns, int64_t *value)
+{
+    int error = 0;
+
+    (void)self;
+    *value = script(index, (double)(t_ns - START) / 1e9, &error);
+    return error;
+}
+
+static void set_up(const enum jp_kind *kinds, int count)
+{
+    clk = fake_clock_at(START);
+    memset(&chip, 0, sizeof chip);
+    memset(&run, 0, sizeof run);
+    memset(&sampler, 0, sizeof sampler);
+    note_count = 0;
+    chip = (struct fake_chip){.clock = &clk, .count = count, .value = scripted};
+    chip_state = &chip;
+    run.id = 42;
+    run.window_ms = 1000;
+    run.interval_ms = 200;
+    run.block_windows = 30;
+    run.channel_count = count;
+    sampler.clock = &clk.door;
+    sampler.run = &run;
+    sampler.source_count = 1;
+    sampler.sources[0].driver = &fake_driver;
+    sampler.sources[0].state = &chip_state;
+    sampler.sources[0].count = count;
+    sampler.note = on_note;
+    for (int i = 0; i < count; i++) {
+        chip.info[i].kind = kinds[i];
+        run.channels[i].kind = kinds[i];
+        run.channels[i].scale = 1;
+        run.channels[i].max_uw = kinds[i] == JP_ENERGY ? 100000000 : 0;
+        sampler.range_uj[i] = kinds[i] == JP_ENERGY ? 262143328850 : 0;
+        sampler.sources[0].channel[i] = i;
+        sampler.sources[0].gauge[i] = -1;
+    }
+}
+
+static void set_up_one(enum jp_kind kind)
+{
+    set_up(&kind, 1);
+}
+
+static void begin(void)
+{
+    jp_sampler_init(&sampler);
+    jp_sampler_start(&sampler);
+}
+
+// On to the next window.
+static struct jp_window next(void)
+{
+    struct jp_window window;
+
+    memset(&window, 0, sizeof window);
+    do {
+        int64_t until_ns = jp_sampler_next(&sampler);
+
+        if (clk.now_ns < until_ns)
+            clk.now_ns = until_ns;
+    } while (!jp_sampler_pass(&sampler, &window));
+    return window;
+}
+
+static void check(const struct jp_window *w, bool known, int64_t mj, int32_t covered_ms, enum jp_cause cause)
+{
+    const struct jp_window_channel *c = &w->channels[0];
+
+    if (c->known != known || (known && c->mj != mj) || c->covered_ms != covered_ms || c->cause != cause)
+        fail_msg("window %d: known %d, %lld mJ, %d ms, cause %d", (int)w->seq, c->known, (long long)c->mj,
+                 c->covered_ms, c->cause);
+}
+
+static int64_t ramp_of_rails(int index, double s, int *error)
+{
+    (void)error;
+    return (int64_t)((index + 1) * 1000000 * s);
+}
+
+static void ramp_gives_each_window_its_exact_energy(void **state)
+{
+    static const enum jp_kind kinds[] = {JP_POWER, JP_POWER};
+
+    (void)state;
+    set_up(kinds, 2);
+    script = ramp_of_rails;
+    begin();
+    for (int k = 0; k < 60; k++) {
+        struct jp_window w = next();
+
+        assert_true(w.seq == (uint64_t)k && w.span_ms == 1000 && w.t0_ms == 1000000 + 1000 * k);
+        for (int i = 0; i < 2; i++) {
+            int64_t true_mj = (i + 1) * (500 + 1000 * k);
+
+            // A sample is a whole microwatt: at most 1 uJ of rounding, so 1 mJ at a border.
+            assert_true(llabs(w.channels[i].mj - true_mj) <= 1);
+            assert_int_equal(w.channels[i].covered_ms, 1000);
+            assert_int_equal(w.channels[i].cause, JP_CAUSE_NONE);
+            assert_int_equal(w.channels[i].mv, 5000);
+        }
+    }
+    assert_true(llabs(sampler.tracks[0].integrator.total_uj / 1000 - 1800000) < 61500);
+    assert_true(sampler.late_ticks == 0);
+}
+
+static int64_t noisy(int index, double s, int *error)
+{
+    static struct jp_jitter jitter = {.state = 9};
+
+    (void)index;
+    (void)s;
+    if (jp_jitter_next(&jitter, 10) == 0)
+        *error = EIO;
+    return (int64_t)jp_jitter_next(&jitter, 30000000) - 10000000;
+}
+
+static void windows_add_up_to_the_floor_of_the_cumulative_energy(void **state)
+{
+    int64_t sum = 0, covered = 0, spans = 0;
+
+    (void)state;
+    set_up_one(JP_POWER);
+    script = noisy;
+    begin();
+    for (int k = 0; k < 500; k++) {
+        struct jp_window w = next();
+
+        if (w.channels[0].known)
+            sum += w.channels[0].mj;
+        else
+            assert_int_equal(w.channels[0].covered_ms, 0);
+        assert_true(w.channels[0].run_mj == sum);
+        assert_in_range(w.channels[0].covered_ms, 0, w.span_ms);
+        assert_true((w.channels[0].covered_ms == w.span_ms) == (w.channels[0].cause == JP_CAUSE_NONE));
+        covered += w.channels[0].covered_ms;
+        spans += w.span_ms;
+    }
+    assert_true(spans == 500000 && covered > 450000 && covered < spans);
+}
+
+// Counters: 10 W all the time, told with the stories below ---------------------------------------
+static int64_t counter_fails_at;
+static bool wraps;
+
+static int64_t ten_watts(int index, double s, int *error)
+{
+    int64_t uj = (int64_t)(s * 10e6 + 0.5);
+
+    (void)index;
+    if (counter_fails_at > 0 && (int64_t)(s + 0.1) == counter_fails_at)
+        *error = EIO;
+    if (wraps) // 262143328850 comes at 2.5 s, then 0
+        uj += 262143328851 - 25000000;
+    return uj % 262143328851;
+}
+
+static void counter_is_exact_and_its_first_reading_no_energy(void **state)
+{
+    (void)state;
+    counter_fails_at = 0;
+    wraps = false;
+    set_up_one(JP_ENERGY);
+    script = ten_watts;
+    begin();
+    for (int k = 0; k < 100; k++) {
+        struct jp_window w = next();
+
+        check(&w, true, 10000, 1000, JP_CAUSE_NONE);
+        assert_true(w.channels[0].raw_uj == 10000000LL * (k + 1));
+    }
+    assert_true(chip.reads[0] == 101);
+}
+
+static void counter_wraps_to_the_mj(void **state)
+{
+    (void)state;
+    counter_fails_at = 0;
+    wraps = true;
+    set_up_one(JP_ENERGY);
+    script = ten_watts;
+    begin();
+    for (int k = 0; k < 6; k++) {
+        struct jp_window w = next();
+
+        check(&w, true, 10000, 1000, JP_CAUSE_NONE);
+    }
+}
+
+static void one_failed_read_is_neither_zero_nor_a_wrap(void **state)
+{
+    (void)state;
+    for (int wrapping = 0; wrapping < 2; wrapping++) {
+        struct jp_window w;
+
+        counter_fails_at = 3; // the wrap, if any, is at 2.5 s: across the failed read
+        wraps = wrapping;
+        set_up_one(JP_ENERGY);
+        script = ten_watts;
+        begin();
+        for (int k = 0; k < 2; k++) {
+            w = next();
+            check(&w, true, 10000, 1000, JP_CAUSE_NONE);
+        }
+        w = next();
+        check(&w, false, 0, 0, JP_CAUSE_READ_ERROR);
+        w = next();
+        check(&w, true, 20000, 1000, JP_CAUSE_NONE);
+        assert_true(w.channels[0].run_mj == 40000);
+        assert_int_equal(note_count, 0);
+    }
+}
+
+static int64_t reset_at_2_5(int index, double s, int *error)
+{
+    (void)index;
+    (void)error;
+    return s < 2.5 ? 5000000000 + (int64_t)(s * 10e6 + 0.5) : (int64_t)((s - 2.5) * 10e6 + 0.5);
+}
+
+static void reset_adds_nothing_and_says_so(void **state)
+{
+    struct jp_window w;
+
+    (void)state;
+    set_up_one(JP_ENERGY);
+    script = reset_at_2_5;
+    begin();
+    next();
+    next();
+    w = next();
+    check(&w, false, 0, 0, JP_CAUSE_RESET);
+    w = next();
+    check(&w, true, 10000, 1000, JP_CAUSE_NONE);
+    assert_true(w.channels[0].run_mj == 30000);
+}
+
+static int64_t wrap_then_reset(int index, double s, int *error)
+{
+    (void)index;
+    (void)error;
+    if (s < 0.5)
+        return 262143328851 - 5000000 + (int64_t)(s * 10e6 + 0.5);
+    return s < 4.5 ? (int64_t)((s - 0.5) * 10e6 + 0.5) : (int64_t)((s - 4.5) * 2e6 + 0.5);
+}
+
+static void wrap_then_reset_are_told_apart(void **state)
+{
+    struct jp_window w;
+
+    (void)state;
+    set_up_one(JP_ENERGY);
+    script = wrap_then_reset;
+    begin();
+    for (int k = 0; k < 4; k++) {
+        w = next();
+        check(&w, true, 10000, 1000, JP_CAUSE_NONE);
+    }
+    w = next();
+    check(&w, false, 0, 0, JP_CAUSE_RESET);
+    w = next();
+    check(&w, true, 2000, 1000, JP_CAUSE_NONE);
+}
+
+static int64_t jump(int index, double s, int *error)
+{
+    (void)index;
+    (void)error;
+    return (int64_t)(s * 10e6 + 0.5) + (s > 1.5 ? 9000000000 : 0);
+}
+
+static void jump_forward_is_implausible(void **state)
+{
+    struct jp_window w;
+
+    (void)state;
+    set_up_one(JP_ENERGY);
+    script = jump;
+    begin();
+    next();
+    w = next();
+    check(&w, false, 0, 0, JP_CAUSE_IMPLAUSIBLE);
+    w = next();
+    check(&w, true, 10000, 1000, JP_CAUSE_NONE);
+}
+
+static int64_t negative(int index, double s, int *error)
+{
+    (void)index;
+    (void)s;
+    (void)error;
+    return -1500001;
+}
+
+static void negative_power_is_data(void **state)
+{
+    struct jp_window w;
+
+    (void)state;
+    set_up_one(JP_POWER);
+    script = negative;
+    begin();
+    w = next();
+    check(&w, true, -1501, 1000, JP_CAUSE_NONE); // floor
+    w = next();
+    check(&w, true, -1500, 1000, JP_CAUSE_NONE);
+    assert_true(w.channels[0].peak_mw == -1501);
+}
+
+static int64_t five_watts(int index, double s, int *error)
+{
+    (void)index;
+    (void)s;
+    (void)error;
+    return 5000000;
+}
+
+static void stall_is_one_long_window_with_its_hole(void **state)
+{
+    struct jp_window w;
+    int64_t last_ns;
+
+    (void)state;
+    set_up_one(JP_POWER);
+    script = five_watts;
+    begin();
+    w = next();
+    check(&w, true, 5000, 1000, JP_CAUSE_NONE);
+    last_ns = sampler.tracks[0].integrator.t_ns;
+    clk.now_ns += 10 * S + 250 * MS;
+    w = next();
+    assert_true(w.seq == 1 && w.t0_ms == 1001000 && w.span_ms % 1000 == 0 && w.span_ms >= 10000);
+    assert_int_equal(w.channels[0].cause, JP_CAUSE_STALL);
+    assert_true(w.channels[0].covered_ms == (last_ns - START - S) / MS);
+    assert_true(w.channels[0].mj == (last_ns - START) * 5 / 1000000 - 5000);
+    assert_true(sampler.late_ticks >= 49 && sampler.late_ticks <= 52);
+    last_ns = w.t0_ms + w.span_ms;
+    w = next();
+    assert_true(w.seq == 2 && w.t0_ms == last_ns && w.span_ms == 1000);
+    assert_int_equal(w.channels[0].cause, JP_CAUSE_STALL);
+    w = next();
+    check(&w, true, w.channels[0].mj, 1000, JP_CAUSE_NONE);
+    assert_in_range(w.channels[0].mj, 4999, 5001);
+}
+
+static void stall_costs_a_counter_nothing(void **state)
+{
+    struct jp_window w;
+
+    (void)state;
+    counter_fails_at = 0;
+    wraps = false;
+    set_up_one(JP_ENERGY);
+    script = ten_watts;
+    begin();
+    next();
+    clk.now_ns += 10 * S;
+    w = next();
+    assert_true(w.span_ms == 10000);
+    check(&w, true, 100000, 10000, JP_CAUSE_NONE);
+    w = next();
+    check(&w, true, 10000, 1000, JP_CAUSE_NONE);
+}
+
+static void suspend_belongs_to_its_window_and_costs_powers_their_coverage(void **state)
+{
+    static const enum jp_kind kinds[] = {JP_POWER, JP_ENERGY};
+    struct jp_window w;
+
+    (void)state;
+    counter_fails_at = 0;
+    wraps = false;
+    set_up(kinds, 2);
+    script = ten_watts;
+    begin();
+    next();
+    clk.asleep_ns += 3600 * S;
+    w = next();
+    assert_true(w.span_ms == 3601000 && w.t0_ms == 1001000);
+    assert_int_equal(w.channels[0].cause, JP_CAUSE_SUSPEND);
+    assert_in_range(w.channels[0].covered_ms, 500, 1000);
+    assert_true(w.channels[1].known && w.channels[1].covered_ms == 3601000);
+    assert_in_range(w.channels[1].mj, 8000, 12000); // read up to a period after each border
+    w = next();
+    assert_true(w.span_ms == 1000 && w.t0_ms == 4602000);
+    assert_int_equal(w.channels[0].covered_ms, 1000);
+}
+
+static void steps_of_the_wall_clock_change_nothing(void **state)
+{
+    (void)state;
+    counter_fails_at = 0;
+    wraps = false;
+    set_up_one(JP_ENERGY);
+    script = ten_watts;
+    begin();
+    for (int k = 0; k < 20; k++) {
+        struct jp_window w;
+
+        clk.real_offset_ns += (k % 2 ? -1 : 1) * 86400 * S;
+        w = next();
+        check(&w, true, 10000, 1000, JP_CAUSE_NONE);
+        assert_true(w.t0_ms == 1000000 + 1000 * k);
+    }
+}
+
+static int64_t second_is_sick(int index, double s, int *error)
+{
+    if (index == 1 && s > 10 && s < 200)
+        *error = EIO;
+    return 5000000;
+}
+
+static void bad_channel_backs_off_alone_and_is_reported_on_edges(void **state)
+{
+    static const enum jp_kind kinds[] = {JP_POWER, JP_POWER};
+    struct jp_window w;
+
+    (void)state;
+    set_up(kinds, 2);
+    script = second_is_sick;
+    begin();
+    for (int k = 0; k < 300; k++) {
+        w = next();
+        assert_int_equal(w.channels[0].covered_ms, 1000);
+        if (k > 12 && k < 199) {
+            assert_false(w.channels[1].known);
+            assert_int_equal(w.channels[1].cause, JP_CAUSE_READ_ERROR);
+        }
+    }
+    assert_int_equal(w.channels[1].covered_ms, 1000);
+    assert_int_equal(note_count, 2);
+    assert_true(notes[0].what == JP_NOTE_FAILING && notes[0].channel == 1 && notes[0].error == EIO);
+    assert_true(notes[1].what == JP_NOTE_BACK && notes[1].channel == 1);
+    assert_in_range(sampler.tracks[1].errors, 5, 20);
+}
+
+static void r1_polls_a_small_counter_often_enough(void **state)
+{
+    (void)state;
+    counter_fails_at = 0;
+    wraps = false;
+    set_up_one(JP_ENERGY);
+    sampler.range_uj[0] = 60000000; // 60 J, 150 W plausible: half the wrap time is 200 ms
+    script = ten_watts;
+    begin();
+    assert_true(sampler.poll_reachable && sampler.poll_ns == 200 * MS && sampler.tick_ns == 200 * MS);
+    for (int k = 0; k < 5; k++) {
+        struct jp_window w = next();
+
+        check(&w, true, 10000, 1000, JP_CAUSE_NONE);
+    }
+    assert_true(chip.reads[0] == 26);
+    set_up_one(JP_ENERGY);
+    sampler.range_uj[0] = 1000000;
+    jp_sampler_init(&sampler);
+    assert_false(sampler.poll_reachable);
+    assert_true(sampler.tick_ns == 10 * MS);
+}
+
+static void slow_chip_is_read_less_often_and_that_is_said_once(void **state)
+{
+    struct jp_window w;
+
+    (void)state;
+    set_up_one(JP_POWER);
+    script = five_watts;
+    chip.transfer_ns = 80 * MS;
+    begin();
+    for (int k = 0; k < 20; k++) {
+        w = next();
+        assert_int_equal(w.span_ms, 1000);
+        assert_int_equal(w.channels[0].covered_ms, 1000);
+    }
+    assert_in_range(w.channels[0].mj, 4999, 5001);
+    assert_int_equal(note_count, 1);
+    assert_true(notes[0].what == JP_NOTE_SLOWED && notes[0].every_ns == 400 * MS);
+    assert_in_range(chip.reads[0], 36, 56);
+}
+
+static int stuck_value(struct fake_chip *self, int index, int64_t t_ns, int64_t *value)
+{
+    if (index == 1 && t_ns > START + 5 * S && t_ns < START + 60 * S)
+        self->clock->now_ns += S;
+    *value = 5000000;
+    return 0;
+}
+
+static void stuck_transfer_skips_the_rest_of_its_pass_and_backs_off(void **state)
+{
+    static const enum jp_kind kinds[] = {JP_POWER, JP_POWER, JP_POWER};
+    struct jp_window w;
+    int64_t reads, short_windows = 0;
+
+    (void)state;
+    set_up(kinds, 3);
+    chip.value = stuck_value;
+    begin();
+    while (clk.now_ns < START + 60 * S) {
+        w = next();
+        short_windows += w.channels[0].covered_ms < w.span_ms;
+    }
+    reads = chip.reads[1];
+    assert_in_range(reads, 25, 40); // 5 s healthy, then a handful
+    assert_true(chip.reads[0] > 200);
+    assert_true(short_windows == 0);
+    while (clk.now_ns < START + 180 * S)
+        w = next();
+    assert_int_equal(w.channels[1].covered_ms, 1000);
+}
+
+static void restart_in_the_same_boot_bridges_the_counter(void **state)
+{
+    struct jp_window w;
+
+    (void)state;
+    counter_fails_at = 0;
+    wraps = false;
+    set_up_one(JP_ENERGY);
+    script = ten_watts;
+    clk.now_ns = START + 7 * S;
+    jp_sampler_init(&sampler);
+    jp_sampler_bridge(&sampler, 0, 30000000, START / MS + 3000);
+    jp_sampler_start(&sampler);
+    w = next();
+    check(&w, true, 50000, 1000, JP_CAUSE_NONE);
+    w = next();
+    check(&w, true, 10000, 1000, JP_CAUSE_NONE);
+}
+
+static void final_pass_closes_the_window_going_on(void **state)
+{
+    struct jp_window w;
+
+    (void)state;
+    counter_fails_at = 0;
+    wraps = false;
+    set_up_one(JP_ENERGY);
+    script = ten_watts;
+    begin();
+    next();
+    clk.now_ns += 400 * MS;
+    assert_true(jp_sampler_stop(&sampler, &w));
+    assert_true(w.seq == 1 && w.span_ms == 400);
+    check(&w, true, 4000, 400, JP_CAUSE_NONE);
+    assert_false(jp_sampler_stop(&sampler, &w));
+}
+
+static void calibration_scales_and_shifts(void **state)
+{
+    struct jp_window w;
+
+    (void)state;
+    set_up_one(JP_POWER);
+    run.channels[0].scale = 1.1;
+    run.channels[0].offset_uw = -500000;
+    script = five_watts;
+    begin();
+    w = next();
+    check(&w, true, 5000, 1000, JP_CAUSE_NONE);
+    counter_fails_at = 0;
+    wraps = false;
+    set_up_one(JP_ENERGY);
+    run.channels[0].scale = 1.1;
+    script = ten_watts;
+    begin();
+    w = next();
+    check(&w, true, 11000, 1000, JP_CAUSE_NONE);
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(ramp_gives_each_window_its_exact_energy),
+        cmocka_unit_test(windows_add_up_to_the_floor_of_the_cumulative_energy),
+        cmocka_unit_test(counter_is_exact_and_its_first_reading_no_energy),
+        cmocka_unit_test(counter_wraps_to_the_mj),
+        cmocka_unit_test(one_failed_read_is_neither_zero_nor_a_wrap),
+        cmocka_unit_test(reset_adds_nothing_and_says_so),
+        cmocka_unit_test(wrap_then_reset_are_told_apart),
+        cmocka_unit_test(jump_forward_is_implausible),
+        cmocka_unit_test(negative_power_is_data),
+        cmocka_unit_test(stall_is_one_long_window_with_its_hole),
+        cmocka_unit_test(stall_costs_a_counter_nothing),
+        cmocka_unit_test(suspend_belongs_to_its_window_and_costs_powers_their_coverage),
+        cmocka_unit_test(steps_of_the_wall_clock_change_nothing),
+        cmocka_unit_test(bad_channel_backs_off_alone_and_is_reported_on_edges),
+        cmocka_unit_test(r1_polls_a_small_counter_often_enough),
+        cmocka_unit_test(slow_chip_is_read_less_often_and_that_is_said_once),
+        cmocka_unit_test(stuck_transfer_skips_the_rest_of_its_pass_and_backs_off),
+        cmocka_unit_test(restart_in_the_same_boot_bridges_the_counter),
+        cmocka_unit_test(final_pass_closes_the_window_going_on),
+        cmocka_unit_test(calibration_scales_and_shifts),
+    };
+
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
