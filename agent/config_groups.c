@@ -39,7 +39,7 @@ void jp_config_defaults(const struct jp_key *keys, void *base)
             break;
         case JP_KEY_NAMES:
         case JP_KEY_LIST:
-            *(int *)((char *)base + key->count_at) = 0;
+            *(int *)(void *)((char *)base + key->count_at) = 0;
             break;
         case JP_KEY_BOAMPS:
             break;
@@ -111,7 +111,7 @@ static int read_list(const struct jp_config_reader *reader, const struct jp_key 
 {
     int type = config_setting_type(setting), length, rc;
     bool pairs = key->pairs && type == CONFIG_TYPE_GROUP;
-    int *count = (int *)((char *)config + key->count_at);
+    int *count = (int *)(void *)((char *)config + key->count_at);
 
     if (!pairs && type != CONFIG_TYPE_LIST && !(type == CONFIG_TYPE_ARRAY && config_setting_length(setting) == 0))
         return jp_config_wrong(reader, setting, "%s is not a list, allowed: ( {...}, ... )", key->path);

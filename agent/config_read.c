@@ -203,7 +203,7 @@ static int read_names(const struct jp_config_reader *reader, const struct jp_key
         if (rc)
             return rc;
     }
-    *(int *)((char *)base + key->count_at) = count;
+    *(int *)(void *)((char *)base + key->count_at) = count;
     return 0;
 }
 

@@ -77,7 +77,8 @@ static void print_machine(const struct look *look)
     print_fact("device", look->plan.run.device);
     printf("%-10s %s (%s%s)\n", "board", facts->board_name, facts->board_id, facts->board_verified ? ", verified" : "");
     printf("%-10s ", "cpu");
-    printf(facts->cpu_count > 0 ? "%d x " : "", facts->cpu_count);
+    if (facts->cpu_count > 0)
+        printf("%d x ", facts->cpu_count);
     printf("%s\n", facts->cpu_model[0] ? facts->cpu_model : "unknown model");
     if (facts->gpu_count >= 0)
         printf("%-10s %d x %s\n", "gpu", facts->gpu_count, facts->gpu_name);

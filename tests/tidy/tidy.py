@@ -135,7 +135,7 @@ def spdx_comes_first(tree):
 
 
 def files_and_functions_are_short(tree):
-    for name in tree.ending(".c"):
+    for name in (name for name in tree.program() if name.endswith(".c")):
         lines = tree.texts[name].split("\n")
         if len(lines) - 1 > FILE_LINES:
             yield name, f"{len(lines) - 1} lines, at most {FILE_LINES}"
