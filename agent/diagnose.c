@@ -42,21 +42,19 @@ static int64_t counter_step(int64_t from, int64_t to, int64_t range)
     return to >= from || range <= 0 ? to - from : to - from + range + 1;
 }
 
-// Signed thousandths would be lost in int64 products beyond 9e12 uJ x 1e9: done in floating point.
 static bool power_of(const struct jp_plan *plan, int channel, const struct pass *passes, int i, int64_t *uw)
 {
     const struct jp_reading *first = &passes[0].readings[i], *second = &passes[1].readings[i];
     int64_t dt = passes[1].t_ns - passes[0].t_ns, step;
 
-    if (second->state != JP_GOOD)
-        return false;
-    *uw = second->value;
-    if (plan->run.channels[channel].kind != JP_ENERGY)
-        return true;
-    if (first->state != JP_GOOD || dt <= 0)
+    if (plan->run.channels[channel].kind != JP_ENERGY) {
+        *uw = second->state == JP_GOOD ? second->value : first->value;
+        return second->state == JP_GOOD || first->state == JP_GOOD;
+    }
+    if (first->state != JP_GOOD || second->state != JP_GOOD || dt <= 0)
         return false;
     step = counter_step(first->value, second->value, plan->range_uj[channel]);
-    *uw = (int64_t)((double)step * 1e9 / (double)dt);
+    *uw = (int64_t)((double)step * 1e9 / (double)dt); // step x 1e9 does not fit 64 bits
     return step >= 0;
 }
 
@@ -65,14 +63,16 @@ static void take(const struct jp_plan *plan, const struct jp_source *source, con
 {
     for (int i = 0; i < source->count; i++) {
         int channel = source->channel[i];
-        const struct jp_run_channel *info;
+        const struct jp_run_channel *info = channel < 0 ? NULL : &plan->run.channels[channel];
         int64_t uw;
 
-        if (channel < 0 || !power_of(plan, channel, passes, i, &uw))
+        if (!info)
             continue;
-        info = &plan->run.channels[channel];
-        now->known[channel] = true;
-        now->uw[channel] = (int64_t)((double)uw * info->scale) + info->offset_uw;
+        now->known[channel] = power_of(plan, channel, passes, i, &uw);
+        if (now->known[channel])
+            now->uw[channel] = (int64_t)((double)uw * info->scale) + info->offset_uw;
+        else if (passes[1].readings[i].state == JP_MISSING)
+            now->error[channel] = passes[1].readings[i].error;
     }
 }
 
@@ -121,12 +121,14 @@ static void check_parts(struct jp_plan *plan, const struct jp_power_now *now, in
 void jp_diagnose_readings(struct jp_plan *plan, const struct jp_power_now *now)
 {
     for (int i = 0; i < plan->run.channel_count; i++) {
-        const struct jp_run_channel *channel = &plan->run.channels[i];
+        char what[160];
 
-        if (!now->known[i])
-            jp_plan_problem(plan, "the sensor did not answer", channel->name,
+        if (!now->known[i]) {
+            snprintf(what, sizeof what, "the sensor did not answer: %s",
+                     now->error[i] ? strerror(now->error[i]) : "no two readings in a row");
+            jp_plan_problem(plan, what, plan->run.channels[i].name,
                             "read its files under /sys by hand; a switched-off rail may be silent for a while");
-        else
+        } else
             check_parts(plan, now, i);
     }
 }

@@ -9,6 +9,7 @@
 struct jp_power_now {
     bool known[JP_CHANNELS_MAX];
     int64_t uw[JP_CHANNELS_MAX]; // calibrated
+    int error[JP_CHANNELS_MAX];  // not known: positive errno of the last try, 0 when a counter went back
     bool total_known;
     int64_t total_uw;
 };

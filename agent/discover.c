@@ -4,6 +4,7 @@
 #include "discover.h"
 
 #include "channels.h"
+#include "diagnose.h"
 #include "facts.h"
 #include "tdp.h"
 
@@ -95,11 +96,28 @@ static int open_found(const struct jp_discovery *how, struct jp_plan *plan, cons
     return 0;
 }
 
+// The profile knows where this board's GPU tells its load; drivers look where most boards have it.
+static int find_load(const struct jp_discovery *how, const struct jp_plan *plan, struct jp_found *found)
+{
+    for (int i = 0; i < plan->board.gpu.loads; i++) {
+        int fd = jp_site_open(how->site, plan->board.gpu.load[i]);
+
+        if (fd < 0)
+            continue;
+        close(fd);
+        snprintf(found->path, sizeof found->path, "%s", plan->board.gpu.load[i]);
+        return 1;
+    }
+    return 0;
+}
+
 static int open_driver(const struct jp_discovery *how, struct jp_plan *plan, const struct jp_driver *driver)
 {
     struct jp_found found[JP_SOURCES_MAX] = {{.param = 0}};
     int count = driver->probe(how->site, found, JP_SOURCES_MAX), rc = 0;
 
+    if (count <= 0 && strcmp(driver->name, "gpu_load") == 0)
+        count = find_load(how, plan, found);
     if (count == -EACCES || count == -EPERM)
         tell_open_failed(plan, driver, driver->name, -count);
     else if (count <= 0 && listed(how->config, driver->name))
@@ -243,7 +261,11 @@ int jp_discover(const struct jp_site *site, const struct jp_config *config, uint
 {
     const struct jp_discovery how = {.site = site, .config = config, .run_id = run_id, .drivers = jp_drivers};
 
-    return jp_discover_with(&how, plan, error, error_size);
+    int rc = jp_discover_with(&how, plan, error, error_size);
+
+    if (rc == 0)
+        jp_diagnose_machine(plan, config, &jp_clock_real);
+    return rc;
 }
 
 void jp_plan_close(struct jp_plan *plan)

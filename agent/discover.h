@@ -46,7 +46,7 @@ struct jp_discovery {
     const struct jp_driver *const *drivers; // NULL-terminated; the program's own list is jp_drivers
 };
 
-// As jp_discover, with the drivers named.
+// As jp_discover, with the drivers named, and without a look at the machine beside its sensors (diagnose.h).
 int jp_discover_with(const struct jp_discovery *how, struct jp_plan *plan, char *error, size_t error_size);
 
 // Looks at the site and opens what is there, as `config` allows. The plan is large: allocate it.

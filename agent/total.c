@@ -44,13 +44,15 @@ static void by_roles(struct jp_plan *plan, enum jp_method method, uint32_t neede
     for (int i = 0; i < run->channel_count; i++)
         if (run->channels[i].method == method && (run->channels[i].roles & needed))
             run->total_known = true;
+    run->total_scope = JP_SCOPE_PACKAGE;
     for (int i = 0; i < run->channel_count && run->total_known; i++) {
         struct jp_run_channel *channel = &run->channels[i];
 
         channel->in_total = channel->method == method && (channel->roles & (needed | added)) &&
                             !parent_has(run, channel, needed | added);
+        if (channel->in_total && channel->scope > run->total_scope)
+            run->total_scope = channel->scope;
     }
-    run->total_scope = JP_SCOPE_PACKAGE;
     run->total_method = method;
 }
 

@@ -151,7 +151,6 @@ static int take_look(const struct jp_options *options, struct look *look)
     jp_config_factor(&look->config, &look->factor);
     jp_diagnose_read(&look->plan, &jp_clock_real, &look->now);
     jp_diagnose_readings(&look->plan, &look->now);
-    jp_diagnose_machine(&look->plan, &look->config, &jp_clock_real);
     jp_plan_close(&look->plan);
     return JP_EXIT_DONE;
 }

@@ -109,6 +109,16 @@ static void an_unknown_tegra_and_an_emulation_tree_get_no_total(void **state)
     assert_null(strstr(names(), "+"));
 }
 
+static void the_load_of_the_gpu_is_read_where_the_profile_says(void **state)
+{
+    (void)state;
+    put("/proc/device-tree/compatible", "nvidia,p3701-0000");
+    put("/sys/devices/17000000.ga10b/load", "250\n");
+    discover();
+    assert_int_equal(plan.run.gauge_count, 1);
+    assert_string_equal(plan.sources[0].found.path, "/sys/devices/17000000.ga10b/load");
+}
+
 static void a_forced_board_must_exist(void **state)
 {
     const struct jp_site site = {.root = root};
@@ -134,6 +144,7 @@ static void where_nothing_is_measured_the_models_make_the_total(void **state)
     discover();
     assert_string_equal(names(), "+cpu +ram");
     assert_int_equal(plan.run.total_method, JP_MODELLED);
+    assert_int_equal(plan.run.total_scope, JP_SCOPE_SYSTEM);
     assert_int_equal(plan.tdp_mw[0], 4 * 2 * 2 * 1000);
     assert_int_equal(plan.run.facts.cpu_count, 2);
     jp_diagnose_machine(&plan, &config, &jp_clock_real);
@@ -167,6 +178,7 @@ int main(void)
         WITH_ROOT(a_board_file_of_the_user_makes_psys_the_total),
         WITH_ROOT(an_unknown_board_has_rails_and_no_total),
         WITH_ROOT(an_unknown_tegra_and_an_emulation_tree_get_no_total),
+        WITH_ROOT(the_load_of_the_gpu_is_read_where_the_profile_says),
         WITH_ROOT(a_forced_board_must_exist),
         WITH_ROOT(where_nothing_is_measured_the_models_make_the_total),
         WITH_ROOT(a_listed_driver_is_the_only_one_and_a_wrong_one_is_told),
