@@ -85,7 +85,8 @@ static int probe_zones(const struct jp_site *site, struct jp_found *found, int m
 
     if (max < 1 || jp_rapl_zones(site, zone, 1) == 0)
         return 0;
-    found[0] = (struct jp_found){.path = "intel-rapl"};
+    found[0] = (struct jp_found){.param = 0};
+    snprintf(found[0].path, sizeof found[0].path, "%s/energy_uj", zone[0].path); // one file, to name the group by
     return 1;
 }
 

@@ -69,6 +69,63 @@ static void a_tree_without_links_is_read_as_well(void **state)
     close_rig(&rig);
 }
 
+static void run(const char *format)
+{
+    char command[512];
+
+    snprintf(command, sizeof command, "cd '%s' && %s", root, format);
+    assert_int_equal(system(command), 0);
+}
+
+// A copy of /sys/class alone: no client's folder, the device a plain folder.
+static void a_copied_class_folder_tells_its_chip_by_its_uevent(void **state)
+{
+    struct jp_found found[MAX];
+    struct rig rig;
+
+    (void)state;
+    tree("arm-unknown");
+    run("mkdir -p sys/class && mv sys/bus/i2c/devices/3-0042/hwmon sys/class/hwmon");
+    run("mkdir sys/class/hwmon/hwmon0/device && mv sys/bus/i2c/devices/3-0042/uevent sys/class/hwmon/hwmon0/device/");
+    assert_int_equal(jp_driver_ina3221_hwmon.probe(&site, found, MAX), 1);
+    assert_int_equal(open_rig(&rig, &jp_driver_ina3221_hwmon, &found[0]), 3);
+    assert_int_equal(rig.channels[0].address, 0x42);
+    assert_string_equal(rig.channels[0].bus_node, "i2c@fe804000");
+    close_rig(&rig);
+    run("rm -r sys/class/hwmon/hwmon0/device");
+    assert_int_equal(open_rig(&rig, &jp_driver_ina3221_hwmon, &found[0]), 3);
+    assert_int_equal(rig.channels[0].address, -1);
+    assert_string_equal(rig.channels[0].bus_node, "");
+    close_rig(&rig);
+}
+
+static void the_of_node_link_names_the_bus_where_uevent_does_not(void **state)
+{
+    struct rig rig;
+
+    (void)state;
+    tree("arm-unknown");
+    run("mkdir -p sys/firmware/devicetree/base/soc/i2c@7e804000/ina3221@42 && rm sys/bus/i2c/devices/3-0042/uevent && "
+        "ln -s ../../../../firmware/devicetree/base/soc/i2c@7e804000/ina3221@42 sys/bus/i2c/devices/3-0042/of_node");
+    assert_int_equal(open_nth(&rig, &jp_driver_ina3221_hwmon, 0), 3);
+    assert_string_equal(rig.channels[0].bus_node, "i2c@7e804000");
+    assert_int_equal(rig.channels[0].address, 0x42);
+    close_rig(&rig);
+}
+
+static void one_chip_seen_in_three_places_is_found_once(void **state)
+{
+    struct jp_found found[MAX];
+
+    (void)state;
+    tree("arm-unknown");
+    run("mkdir -p sys/bus/i2c/drivers/ina3221 sys/class && cp -r sys/bus/i2c/devices/3-0042 "
+        "sys/bus/i2c/drivers/ina3221/ "
+        "&& cp -r sys/bus/i2c/devices/3-0042/hwmon sys/class/");
+    assert_int_equal(jp_driver_ina3221_hwmon.probe(&site, found, MAX), 1);
+    assert_int_equal(jp_driver_ina3221_hwmon.probe(&site, found, 0), 0);
+}
+
 static void a_bad_rail_file_is_missing_and_never_stops_the_others(void **state)
 {
 #define CHIP "/sys/bus/i2c/devices/3-0042/hwmon/hwmon0/"
@@ -240,6 +297,9 @@ int main(void)
         cmocka_unit_test(the_chip_arithmetic),
         cmocka_unit_test(an_agx_orin_has_its_four_rails_whatever_the_hwmon_numbers),
         ON_A_TREE(a_tree_without_links_is_read_as_well),
+        ON_A_TREE(a_copied_class_folder_tells_its_chip_by_its_uevent),
+        ON_A_TREE(the_of_node_link_names_the_bus_where_uevent_does_not),
+        ON_A_TREE(one_chip_seen_in_three_places_is_found_once),
         ON_A_TREE(a_bad_rail_file_is_missing_and_never_stops_the_others),
         ON_A_TREE(a_labelled_rail_that_is_empty_at_open_is_kept),
         ON_A_TREE(after_a_slow_transfer_the_rest_stays_wanted),

@@ -6,7 +6,7 @@
 
 #include <errno.h>
 
-#define GIB(x) ((int64_t)((x) * 1048576.0))
+#define GIB(x) ((int64_t)((x)*1048576.0))
 
 static void the_ram_model_gives_codecarbons_table(void **state)
 {
