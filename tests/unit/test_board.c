@@ -264,6 +264,25 @@ static void a_file_of_board_dir_adds_replaces_and_is_checked(void **state)
     assert_non_null(strstr(error, "/boards.d/wrong.conf:1: \"name\" must be a text"));
 }
 
+static void an_entry_of_an_emulation_tree_matches_not_even_itself(void **state)
+{
+    static const char entry[] = "nvidia,p3737-0000+p3701-0000-as-p3767-0003";
+    static const char text[] = "name = \"Emulated\"; match = ( \"nvidia,p3737-0000+p3701-0000-as-p3767-0003\" );\n";
+    const struct jp_site site = {.root = root};
+    struct jp_board *boards;
+    char dir[300];
+    int count;
+
+    (void)state;
+    snprintf(dir, sizeof dir, "%s/boards.d", root);
+    write_file("/boards.d/emulated.conf", text, sizeof text - 1);
+    write_file("/proc/device-tree/compatible", entry, sizeof entry);
+    boards = jp_board_load_all(dir, &count, error, sizeof error);
+    assert_non_null(boards);
+    assert_string_equal(jp_board_match(boards, count, &site, NULL)->id, "generic-arm");
+    free(boards);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -273,6 +292,7 @@ int main(void)
         cmocka_unit_test(a_profile_that_contradicts_itself_is_refused),
         cmocka_unit_test_setup_teardown(matching_looks_at_whole_entries_of_the_whole_list, make_root, drop_root),
         cmocka_unit_test_setup_teardown(without_a_device_tree_the_processor_tells_the_kind, make_root, drop_root),
+        cmocka_unit_test_setup_teardown(an_entry_of_an_emulation_tree_matches_not_even_itself, make_root, drop_root),
         cmocka_unit_test_setup_teardown(a_file_of_board_dir_adds_replaces_and_is_checked, make_root, drop_root),
     };
 

@@ -119,6 +119,39 @@ static void the_load_of_the_gpu_is_read_where_the_profile_says(void **state)
     assert_string_equal(plan.sources[0].found.path, "/sys/devices/17000000.ga10b/load");
 }
 
+#define CHIP_40 "/sys/devices/platform/bus@0/c240000.i2c/i2c-1/1-0040/hwmon/hwmon1"
+
+static void a_rail_without_label_is_known_by_its_place_and_a_strange_label_is_not(void **state)
+{
+    char path[256];
+
+    (void)state;
+    tree("orin-nano");
+    snprintf(path, sizeof path, "%s" CHIP_40 "/in1_label", root);
+    assert_int_equal(unlink(path), 0);
+    discover();
+    assert_string_equal(names(), "+VDD_IN VDD_CPU_GPU_CV VDD_SOC");
+    jp_plan_close(&plan);
+    put(CHIP_40 "/in1_label", "CAMERA_5V\n");
+    discover();
+    assert_string_equal(names(), "CAMERA_5V VDD_CPU_GPU_CV VDD_SOC");
+    assert_false(plan.run.total_known);
+    assert_string_equal(channel("VDD_SOC")->part_of, "");
+    assert_non_null(problem("missing: VDD_IN"));
+}
+
+static void a_replayed_board_is_the_board(void **state)
+{
+    (void)state;
+    put("/proc/device-tree/compatible", "nvidia,p3701-0000");
+    put("/replay.trace", "joulepost-trace 1\nperiod_ms 200\nchannel VDD_GPU_SOC power\nchannel VDD_CPU_CV power\n"
+                         "channel VIN_SYS_5V0 power\nchannel VDDQ_VDD2_1V8AO power\nrows\n"
+                         "3000000 1000000 3000000 500000\n");
+    discover();
+    assert_agx_orin();
+    assert_string_equal(plan.drivers_used[0], "replay");
+}
+
 static void a_forced_board_must_exist(void **state)
 {
     const struct jp_site site = {.root = root};
@@ -179,6 +212,8 @@ int main(void)
         WITH_ROOT(an_unknown_board_has_rails_and_no_total),
         WITH_ROOT(an_unknown_tegra_and_an_emulation_tree_get_no_total),
         WITH_ROOT(the_load_of_the_gpu_is_read_where_the_profile_says),
+        WITH_ROOT(a_rail_without_label_is_known_by_its_place_and_a_strange_label_is_not),
+        WITH_ROOT(a_replayed_board_is_the_board),
         WITH_ROOT(a_forced_board_must_exist),
         WITH_ROOT(where_nothing_is_measured_the_models_make_the_total),
         WITH_ROOT(a_listed_driver_is_the_only_one_and_a_wrong_one_is_told),
