@@ -1,0 +1,214 @@
+// SPDX-License-Identifier: Apache-2.0
+// The mailbox between the owner of a link and its thread: one message in, news out, an eventfd each way.
+#define _GNU_SOURCE
+#include "clock.h"
+#include "link_internal.h"
+
+#include <errno.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/eventfd.h>
+#include <unistd.h>
+
+static void ring_bell(int fd)
+{
+    // Non-blocking: it could only fail at 2^64 - 1 unread rings, and is readable then anyway.
+    (void)!eventfd_write(fd, 1);
+}
+
+static void silence(int fd)
+{
+    eventfd_t rings;
+
+    (void)!eventfd_read(fd, &rings);
+}
+
+int jp_link_mailbox_init(struct jp_link_mailbox *box)
+{
+    pthread_condattr_t attributes;
+
+    memset(box, 0, sizeof *box);
+    box->wake_fd = eventfd(0, EFD_NONBLOCK | EFD_CLOEXEC);
+    if (box->wake_fd < 0)
+        return -errno;
+    box->news_fd = eventfd(0, EFD_NONBLOCK | EFD_CLOEXEC);
+    if (box->news_fd < 0) {
+        int rc = -errno;
+
+        close(box->wake_fd);
+        return rc;
+    }
+    pthread_mutex_init(&box->mutex, NULL);
+    pthread_condattr_init(&attributes);
+    pthread_condattr_setclock(&attributes, CLOCK_MONOTONIC);
+    pthread_cond_init(&box->changed, &attributes);
+    pthread_condattr_destroy(&attributes);
+    return 0;
+}
+
+void jp_link_mailbox_free(struct jp_link_mailbox *box)
+{
+    struct jp_news news;
+
+    while (jp_link_mailbox_next(box, &news))
+        free(news.payload);
+    close(box->wake_fd);
+    close(box->news_fd);
+    pthread_cond_destroy(&box->changed);
+    pthread_mutex_destroy(&box->mutex);
+}
+
+int jp_link_mailbox_send(struct jp_link_mailbox *box, const struct jp_message *message)
+{
+    int rc = 0;
+
+    pthread_mutex_lock(&box->mutex);
+    if (box->busy) {
+        rc = -EBUSY;
+    } else if (!box->up || box->stop_ns) {
+        rc = -ENOTCONN;
+    } else {
+        box->outgoing = *message;
+        box->busy = box->waiting = true;
+        ring_bell(box->wake_fd);
+    }
+    pthread_mutex_unlock(&box->mutex);
+    return rc;
+}
+
+bool jp_link_mailbox_next(struct jp_link_mailbox *box, struct jp_news *news)
+{
+    bool any;
+
+    pthread_mutex_lock(&box->mutex);
+    any = box->count > 0;
+    if (any) {
+        *news = box->ring[box->first];
+        box->first = (box->first + 1) % JP_LINK_NEWS_MAX;
+        box->count--;
+        if (box->count == 0)
+            silence(box->news_fd);
+        pthread_cond_broadcast(&box->changed);
+    }
+    pthread_mutex_unlock(&box->mutex);
+    return any;
+}
+
+// Sooner than the deadline where waiting is useless: a dial cannot be interrupted and has nothing to send.
+static int64_t patience(const struct jp_link_mailbox *box, int64_t start_ns)
+{
+    int64_t soon = start_ns + JP_NS_PER_S;
+
+    return box->dialing && soon < box->stop_ns ? soon : box->stop_ns;
+}
+
+bool jp_link_mailbox_stop(struct jp_link_mailbox *box, const struct jp_message *last, int timeout_ms)
+{
+    int64_t start = jp_clock_real.mono_ns(&jp_clock_real);
+    bool ended;
+
+    pthread_mutex_lock(&box->mutex);
+    box->has_last = last != NULL;
+    if (last)
+        box->last = *last;
+    box->stop_ns = start + timeout_ms * JP_NS_PER_MS;
+    ring_bell(box->wake_fd);
+    pthread_cond_broadcast(&box->changed);
+    while (!box->ended) {
+        int64_t until = patience(box, start);
+        struct timespec t = {(time_t)(until / JP_NS_PER_S), (long)(until % JP_NS_PER_S)};
+
+        if (pthread_cond_timedwait(&box->changed, &box->mutex, &t) == ETIMEDOUT)
+            break;
+    }
+    ended = box->ended;
+    box->has_last = false;
+    pthread_mutex_unlock(&box->mutex);
+    return ended;
+}
+
+static void drop(const struct jp_news *news)
+{
+    free(news->payload);
+}
+
+void jp_link_mailbox_post(struct jp_link_mailbox *box, const struct jp_news *news)
+{
+    pthread_mutex_lock(&box->mutex);
+    while (box->count == JP_LINK_NEWS_MAX && !box->stop_ns)
+        pthread_cond_wait(&box->changed, &box->mutex);
+    if (news->kind == JP_NEWS_UP)
+        box->up = true;
+    if (news->kind == JP_NEWS_DELIVERED || news->kind == JP_NEWS_FAILED)
+        box->busy = false;
+    if (box->count == JP_LINK_NEWS_MAX) {
+        drop(news); // stopping: nobody takes news any more
+    } else {
+        box->ring[(box->first + box->count) % JP_LINK_NEWS_MAX] = *news;
+        box->count++;
+        ring_bell(box->news_fd);
+    }
+    pthread_mutex_unlock(&box->mutex);
+}
+
+void jp_link_mailbox_down(struct jp_link_mailbox *box, const char *text)
+{
+    struct jp_news news = {.kind = JP_NEWS_FAILED};
+    bool waiting;
+
+    snprintf(news.text, sizeof news.text, "%s", text);
+    pthread_mutex_lock(&box->mutex);
+    box->up = false;
+    waiting = box->waiting;
+    box->waiting = false;
+    pthread_mutex_unlock(&box->mutex);
+    if (waiting)
+        jp_link_mailbox_post(box, &news);
+    news.kind = JP_NEWS_DOWN;
+    jp_link_mailbox_post(box, &news);
+}
+
+bool jp_link_mailbox_take(struct jp_link_mailbox *box, struct jp_message *message)
+{
+    bool waiting;
+
+    pthread_mutex_lock(&box->mutex);
+    waiting = box->waiting;
+    if (waiting)
+        *message = box->outgoing;
+    box->waiting = false;
+    pthread_mutex_unlock(&box->mutex);
+    return waiting;
+}
+
+int64_t jp_link_mailbox_stopping(struct jp_link_mailbox *box)
+{
+    int64_t stop_ns;
+
+    pthread_mutex_lock(&box->mutex);
+    stop_ns = box->stop_ns;
+    pthread_mutex_unlock(&box->mutex);
+    return stop_ns;
+}
+
+void jp_link_mailbox_dialing(struct jp_link_mailbox *box, bool dialing)
+{
+    pthread_mutex_lock(&box->mutex);
+    box->dialing = dialing;
+    pthread_cond_broadcast(&box->changed);
+    pthread_mutex_unlock(&box->mutex);
+}
+
+void jp_link_mailbox_end(struct jp_link_mailbox *box)
+{
+    pthread_mutex_lock(&box->mutex);
+    box->ended = true;
+    pthread_cond_broadcast(&box->changed);
+    pthread_mutex_unlock(&box->mutex);
+}
+
+void jp_link_mailbox_awake(struct jp_link_mailbox *box)
+{
+    silence(box->wake_fd);
+}
