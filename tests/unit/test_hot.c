@@ -286,6 +286,73 @@ static void a_killed_writer_leaves_all_it_appended(void **state)
     jp_hot_reader_close(&reader);
 }
 
+// A door whose listing is the moment at which the writer appends once more and goes on to the next segment.
+static struct jp_hot_writer *racing;
+static int (*list_behind)(const struct jp_fs *, const char *, int (*)(void *, const char *), void *);
+
+static int list_after_writing(const struct jp_fs *self, const char *path, int (*each)(void *, const char *),
+                              void *context)
+{
+    struct jp_hot_writer *writer = racing;
+
+    racing = NULL;
+    if (writer) {
+        hot_append(writer, 1);
+        writer->segment_bytes = 0;
+        assert_int_equal(jp_hot_border(writer, 0, 0), 0);
+    }
+    return list_behind(self, path, each, context);
+}
+
+static void frames_that_come_while_the_end_is_being_judged_are_not_lost(void **state)
+{
+    static struct faulty_fs disk;
+    struct jp_hot_writer writer;
+    struct jp_hot_reader reader;
+
+    (void)state;
+    faulty_init(&disk, 512);
+    list_behind = disk.fs.list;
+    disk.fs.list = list_after_writing;
+    assert_int_equal(jp_hot_open(&writer, &disk.fs, "/run", 1 << 20, &hot_template), 0);
+    hot_append(&writer, 0);
+    assert_int_equal(jp_hot_reader_open(&reader, &disk.fs, "/run", (struct jp_pos){1, 0}), 0);
+    racing = &writer;
+    assert_int_equal(hot_drain(&reader).frames, 2);
+    assert_null(racing);
+    assert_int_equal(reader.at.segment, 2);
+    jp_hot_close(&writer);
+    jp_hot_reader_close(&reader);
+    faulty_free(&disk);
+}
+
+// What a reader sees of a write that is under way.
+static void a_half_written_tail_is_read_once_it_is_whole(void **state)
+{
+    static struct faulty_fs disk;
+    struct jp_hot_writer writer;
+    struct jp_hot_reader reader;
+    uint8_t *bytes;
+    int64_t size;
+
+    (void)state;
+    faulty_init(&disk, 512);
+    assert_int_equal(jp_hot_open(&writer, &disk.fs, "/run", 1 << 20, &hot_template), 0);
+    hot_append(&writer, 0);
+    assert_int_equal(jp_hot_reader_open(&reader, &disk.fs, "/run", (struct jp_pos){0}), 0);
+    bytes = faulty_file(&disk, "/run/00000001.jps")->seen;
+    size = faulty_file(&disk, "/run/00000001.jps")->seen_size;
+    for (int64_t i = 0; i < size; i++) {
+        bytes[i] ^= 0xff;
+        assert_int_equal(hot_drain(&reader).frames, 0);
+        bytes[i] ^= 0xff;
+    }
+    assert_int_equal(hot_drain(&reader).frames, 1);
+    jp_hot_close(&writer);
+    jp_hot_reader_close(&reader);
+    faulty_free(&disk);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -297,6 +364,8 @@ int main(void)
         cmocka_unit_test_setup_teardown(a_failing_read_is_told_and_can_be_tried_again, hot_fresh, hot_clean),
         cmocka_unit_test_setup_teardown(a_reader_beside_a_writer_gets_each_frame_once_in_order, hot_fresh, hot_clean),
         cmocka_unit_test_setup_teardown(a_killed_writer_leaves_all_it_appended, hot_fresh, hot_clean),
+        cmocka_unit_test(frames_that_come_while_the_end_is_being_judged_are_not_lost),
+        cmocka_unit_test(a_half_written_tail_is_read_once_it_is_whole),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);

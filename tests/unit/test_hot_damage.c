@@ -125,6 +125,29 @@ static void trailing_zeros_are_no_damage_and_rubbish_is_told_once(void **state)
     assert_int_equal(tally.bad_bytes, sizeof bytes - JP_FRAME_HEAD - have);
 }
 
+static void a_frame_across_the_edge_of_the_buffer_is_found(void **state)
+{
+    static uint8_t bytes[3 * (JP_FRAME_HEAD + JP_PAYLOAD_MAX)];
+    size_t have, at;
+
+    (void)state;
+    hot_write_some(0, 1);
+    have = slurp(1, bytes, 4096);
+    hot_write_some(1, 2);
+    for (size_t shift = 0; shift < 80; shift++) {
+        struct tally tally;
+
+        memset(bytes + have, 1, sizeof bytes - have);
+        at = have + JP_FRAME_HEAD + JP_PAYLOAD_MAX - 60 + shift;
+        jp_frame_head(bytes + at, 9, JP_FRAME_SEAL, bytes + at + JP_FRAME_HEAD, 40);
+        put_file(1, bytes, at + JP_FRAME_HEAD + 40);
+        tally = hot_read_all();
+        assert_int_equal(tally.frames, 2);
+        assert_int_equal(tally.seals, 3);
+        assert_int_equal(tally.damaged, 1);
+    }
+}
+
 static void a_copy_of_an_old_frame_in_a_damaged_payload_stays_dead(void **state)
 {
     struct jp_hot_writer writer;
@@ -198,6 +221,7 @@ int main(void)
         cmocka_unit_test_setup_teardown(trailing_zeros_are_no_damage_and_rubbish_is_told_once, hot_fresh, hot_clean),
         cmocka_unit_test_setup_teardown(a_copy_of_an_old_frame_in_a_damaged_payload_stays_dead, hot_fresh, hot_clean),
         cmocka_unit_test_setup_teardown(foreign_things_in_the_folder_do_no_harm, hot_fresh, hot_clean),
+        cmocka_unit_test_setup_teardown(a_frame_across_the_edge_of_the_buffer_is_found, hot_fresh, hot_clean),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);
