@@ -25,6 +25,7 @@ struct jp_posting {
 struct jp_posting_topics {
     char will_topic[JP_TOPIC_MAX];
     char subscriptions[JP_LINK_SUBSCRIPTIONS_MAX][JP_TOPIC_MAX];
+    char client_id[JP_TOPIC_MAX + sizeof "joulepost-"];
     char password[256];
 };
 void jp_posting_link_config(const struct jp_config *config, const char *device, struct jp_posting_topics *store,

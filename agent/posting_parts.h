@@ -1,0 +1,148 @@
+// SPDX-License-Identifier: Apache-2.0
+// The inside of the post half, shared by posting*.c only: the state and what the parts do with it.
+//
+// Frames go from the hot spool into a queue of items (posting_read.c); the items, and beside them status,
+// meta and live, go one message at a time to the link (posting_publish.c, posting_report.c); what was
+// acknowledged moves the cursor (posting_cursor.c). posting.c is the loop.
+#ifndef JP_POSTING_PARTS_H
+#define JP_POSTING_PARTS_H
+
+#include "block.h"
+#include "hot.h"
+#include "payload.h"
+#include "posting.h"
+#include "slots.h"
+#include "topics.h"
+
+#define JP_POST_ITEMS 64
+#define JP_POST_RECORD_MAX 16384 // largest RUN, EVENT or GAP payload; a worst RUN has about 11 KB
+// Two blocks and the record that may end the second.
+#define JP_POST_QUEUE_BYTES (2 * JP_BLOCK_BYTES_MAX + JP_POST_RECORD_MAX)
+
+enum jp_post_kind { JP_POST_BLOCK, JP_POST_RUN, JP_POST_EVENT, JP_POST_GAP };
+
+struct jp_post_anchor {
+    bool known;
+    struct jp_anchor anchor;
+};
+
+struct jp_post_item {
+    enum jp_post_kind kind;
+    struct jp_pos at, next;               // its first frame; RUN, EVENT, GAP: the byte after it
+    struct jp_post_anchor before, anchor; // in force at `at`; in force at its end
+    size_t size;                          // in the queue's bytes: an encoded block, or the frame's payload
+    uint64_t last_seq;
+    int windows;
+    int64_t frame_bytes; // what its windows take in the hot spool
+};
+
+enum jp_post_sending {
+    JP_POST_IDLE,
+    JP_POST_STATUS,
+    JP_POST_META,
+    JP_POST_LIVE,
+    JP_POST_RECORDS,
+    JP_POST_OF_ITEM, // event or gap
+    JP_POST_RUN_META,
+};
+
+enum jp_post_degraded {
+    JP_POST_REFUSED = 1,   // the broker does not take something
+    JP_POST_DAMAGED = 2,   // bad bytes in the hot spool
+    JP_POST_HOT_FULL = 4,  // meter folds windows into gaps
+    JP_POST_HOT_ERROR = 8, // the hot spool cannot be read or the cursor not written
+    JP_POST_SILENT = 16,   // meter closes no windows
+};
+
+struct jp_post {
+    const struct jp_posting *in;
+    int wake_fd;
+    // Reading
+    struct jp_hot_reader tail;  // packs
+    struct jp_hot_reader ahead; // only looks, while the queue has no room; buffer NULL when closed
+    struct jp_pos head;         // frames below were looked at
+    bool barred;                // a RUN item waits at the queue's end
+    bool run_known, head_run_known;
+    struct jp_run run, head_run; // of the windows packed; of the newest window
+    uint8_t *run_payload;        // of `run`
+    size_t run_size;
+    char spool_id[33];
+    struct jp_post_anchor anchor, latest; // at the tail; the newest of all
+    struct jp_block block;
+    struct jp_pos block_at;
+    struct jp_post_anchor block_before;
+    int64_t block_frame_bytes;
+    struct jp_window window, newest; // scratch; the last closed
+    bool newest_known;
+    int64_t newest_ns; // MONOTONIC when it was seen
+    struct jp_registers registers;
+    struct jp_factor factor;
+    bool factor_fixed; // configured: no live value replaces it
+    uint64_t pending_windows;
+    int64_t pending_bytes;
+    struct jp_lost lost[JP_LOST_MAX];
+    unsigned degraded; // enum jp_post_degraded bits
+    // Queue, oldest first
+    struct jp_post_item items[JP_POST_ITEMS];
+    int item_count;
+    uint8_t *bytes;
+    size_t used;
+    // Cursor
+    struct jp_slots cursor;
+    bool cursor_open;
+    struct jp_pos released, told;
+    uint64_t released_run, released_seq, unlinked_below;
+    // Sending
+    bool up;
+    uint32_t max_packet;
+    enum jp_post_sending sending;
+    int sending_blocks, sending_windows; // whole blocks; JSON: windows of the one after them
+    int part;                            // JSON: windows of the oldest block that were delivered
+    bool run_event_sent;
+    uint8_t *message;
+    char topic[JP_TOPIC_MAX], grid_topic[JP_TOPIC_MAX], cmd_topic[JP_TOPIC_MAX];
+    bool status_due, meta_due;
+    int64_t next_live_ns, next_status_ns, next_item_ns;
+    uint64_t live_run, live_seq;
+    bool live_sent;
+    int blocks_max; // in one message
+    int tries;
+    int64_t delay_s;
+    uint64_t refused;
+    char said[160]; // the link's last complaint
+    struct {
+        unsigned degraded;
+        uint64_t refused, lost;
+        enum jp_clock_state clock;
+    } status_as_sent;
+};
+
+// posting_read.c: takes new frames until there are none or the queue has no room, then only looks ahead.
+void jp_post_read(struct jp_post *post);
+// A RUN item was delivered: its windows may be packed.
+int jp_post_adopt_run(struct jp_post *post, const void *payload, size_t size);
+int jp_post_queue_room(const struct jp_post *post);
+// Takes `count` items off the queue's front.
+void jp_post_drop(struct jp_post *post, int count);
+
+// posting_cursor.c
+int jp_post_cursor_open(struct jp_post *post);
+void jp_post_cursor_store(struct jp_post *post);
+
+// posting_publish.c: hands the next message to the link when it is up and free.
+void jp_post_pump(struct jp_post *post);
+void jp_post_delivered(struct jp_post *post);
+void jp_post_failed(struct jp_post *post, int reason, const char *text);
+int jp_post_send(struct jp_post *post, enum jp_post_sending what, enum jp_leaf leaf, int size);
+void jp_post_head(const struct jp_post *post, const struct jp_post_anchor *anchor, struct jp_records_head *head);
+
+// posting_report.c: writes into post->message. The size, or -errno.
+int jp_post_status(struct jp_post *post);
+int jp_post_meta(struct jp_post *post, const struct jp_run *run);
+int jp_post_live(struct jp_post *post);
+bool jp_post_status_changed(struct jp_post *post);
+
+// posting_incoming.c: a message on a subscription.
+void jp_post_incoming(struct jp_post *post, const struct jp_news *news);
+
+#endif

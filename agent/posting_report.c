@@ -1,0 +1,150 @@
+// SPDX-License-Identifier: Apache-2.0
+// What the post half says about itself and the present moment: status, meta, live.
+#include "posting_parts.h"
+
+#include "json.h"
+#include "meta.h"
+
+#include <errno.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/resource.h>
+#include <unistd.h>
+
+void jp_post_head(const struct jp_post *post, const struct jp_post_anchor *anchor, struct jp_records_head *head)
+{
+    const struct jp_post_anchor *use = anchor;
+
+    *head = (struct jp_records_head){
+        .device = post->in->device,
+        .boot = post->run.boot,
+        .err_ms = -1,
+        .factor = post->factor,
+        .pue = post->in->config->location.pue,
+    };
+    if (!anchor->known)
+        return;
+    head->clock = (enum jp_clock_state)anchor->anchor.clock;
+    // The clock was set later in this boot: what it is now tells what it should have been.
+    if (head->clock == JP_CLOCK_UNSYNCED && post->latest.known && post->latest.anchor.clock == JP_CLOCK_SYNCED &&
+        post->latest.anchor.boot_ms >= anchor->anchor.boot_ms && strcmp(post->run.boot, post->head_run.boot) == 0) {
+        use = &post->latest;
+        head->clock = JP_CLOCK_ESTIMATED;
+    }
+    head->off_known = true;
+    head->off_ms = use->anchor.off_ms;
+    head->err_ms = use->anchor.err_ms;
+}
+
+static int64_t rss_kb(const struct jp_post *post)
+{
+    const struct jp_fs *fs = post->in->fs;
+    long long pages = 0;
+    char text[64] = "";
+    int fd = fs->open(fs, "/proc/self/statm", JP_FS_READ);
+
+    if (fd < 0)
+        return 0;
+    if (fs->pread(fs, fd, text, sizeof text - 1, 0) <= 0 || sscanf(text, "%*s %lld", &pages) != 1)
+        pages = 0;
+    fs->close(fs, fd);
+    return pages * (sysconf(_SC_PAGESIZE) / 1024);
+}
+
+static double cpu_s(void)
+{
+    struct rusage usage;
+
+    if (getrusage(RUSAGE_SELF, &usage))
+        return 0;
+    return (double)(usage.ru_utime.tv_sec + usage.ru_stime.tv_sec) +
+           (double)(usage.ru_utime.tv_usec + usage.ru_stime.tv_usec) / 1e6;
+}
+
+static uint64_t lost_windows(const struct jp_post *post)
+{
+    uint64_t sum = 0;
+
+    for (int i = 0; i < JP_LOST_MAX; i++)
+        sum += post->lost[i].windows;
+    return sum;
+}
+
+static void judge_silence(struct jp_post *post)
+{
+    const struct jp_config *config = post->in->config;
+    int64_t limit_ms = 3000LL * config->mqtt.live_s + 3LL * config->sampling.window_ms;
+    int64_t quiet_ns = post->in->clock->mono_ns(post->in->clock) - post->newest_ns;
+
+    post->degraded &= ~(unsigned)JP_POST_SILENT;
+    if (quiet_ns > limit_ms * JP_NS_PER_MS)
+        post->degraded |= JP_POST_SILENT;
+}
+
+bool jp_post_status_changed(struct jp_post *post)
+{
+    judge_silence(post);
+    return post->status_as_sent.degraded != post->degraded || post->status_as_sent.refused != post->refused ||
+           post->status_as_sent.lost != lost_windows(post) ||
+           post->status_as_sent.clock != post->in->clock->sync(post->in->clock, NULL);
+}
+
+int jp_post_status(struct jp_post *post)
+{
+    static const struct {
+        unsigned bit;
+        const char *word;
+    } words[] = {
+        {JP_POST_REFUSED, "refused"},    {JP_POST_DAMAGED, "damaged"},     {JP_POST_HOT_FULL, "hot_full"},
+        {JP_POST_HOT_ERROR, "io_error"}, {JP_POST_SILENT, "meter_silent"},
+    };
+    enum jp_clock_state clock = post->in->clock->sync(post->in->clock, NULL);
+    struct jp_status status = {
+        .clock = jp_clock_state_name(clock),
+        .pending_windows = post->pending_windows,
+        .pending_bytes = post->pending_bytes,
+        .loss_window_s = jp_config_loss_window_s(post->in->config),
+        .refused = post->refused,
+        .cpu_s = cpu_s(),
+        .rss_kb = rss_kb(post),
+    };
+    int n = 0;
+
+    judge_silence(post);
+    memcpy(status.lost, post->lost, sizeof status.lost);
+    for (size_t i = 0; i < sizeof words / sizeof words[0]; i++)
+        if (post->degraded & words[i].bit)
+            status.degraded[n++] = words[i].word;
+    post->status_as_sent.degraded = post->degraded;
+    post->status_as_sent.refused = post->refused;
+    post->status_as_sent.lost = lost_windows(post);
+    post->status_as_sent.clock = clock;
+    return jp_payload_status(&status, (char *)post->message, JP_MESSAGE_MAX);
+}
+
+int jp_post_meta(struct jp_post *post, const struct jp_run *run)
+{
+    return jp_json_dump(jp_meta_json(run, &post->factor, post->in->config->location.pue, post->spool_id),
+                        (char *)post->message, JP_MESSAGE_MAX);
+}
+
+int jp_post_live(struct jp_post *post)
+{
+    struct jp_records_head head;
+    struct jp_live live = {
+        .head = &head,
+        .run = &post->head_run,
+        .window = &post->newest,
+        .registers = &post->registers,
+    };
+
+    if (!post->newest_known || post->newest.run != post->head_run.id)
+        return -ENODATA;
+    if (post->live_sent && post->live_run == post->newest.run && post->live_seq == post->newest.seq)
+        return -ENODATA;
+    jp_post_head(post, &post->latest, &head);
+    post->live_sent = true;
+    post->live_run = post->newest.run;
+    post->live_seq = post->newest.seq;
+    return jp_payload_live(&live, (char *)post->message, JP_MESSAGE_MAX);
+}

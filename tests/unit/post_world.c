@@ -1,0 +1,291 @@
+// SPDX-License-Identifier: Apache-2.0
+// The post half's world.
+#define _GNU_SOURCE
+#include "post_world.h"
+
+#include "control.h"
+#include "log.h"
+#include "make_windows.h"
+
+#include <assert.h>
+#include <dirent.h>
+#include <errno.h>
+#include <signal.h>
+#include <stdlib.h>
+#include <sys/mman.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+static struct world *the; // the doors carry no context of ours
+static volatile sig_atomic_t stop;
+
+static void must(bool ok)
+{
+    if (!ok)
+        abort();
+}
+
+static int64_t now_ns(const struct jp_clock *self)
+{
+    (void)self;
+    return (int64_t)the->seconds * JP_NS_PER_S;
+}
+
+static int64_t boot_ns(const struct jp_clock *self)
+{
+    return 100 * JP_NS_PER_S + now_ns(self);
+}
+
+static int64_t real_ns(const struct jp_clock *self)
+{
+    return 4000000000LL * JP_NS_PER_S + now_ns(self);
+}
+
+static enum jp_clock_state synced(const struct jp_clock *self, int64_t *err_ms)
+{
+    (void)self;
+    if (err_ms)
+        *err_ms = 3;
+    return JP_CLOCK_SYNCED;
+}
+
+static void answer(void)
+{
+    struct world_message *message = &the->log->messages[the->under_way_index];
+    bool records = strcmp(message->leaf, "records") == 0;
+
+    the->under_way = NULL;
+    if (records && the->too_large > 0 && message->size > the->too_large) {
+        world_say(the, JP_NEWS_FAILED, 0x95);
+    } else if (records && the->refusals != 0) {
+        the->refusals -= the->refusals > 0;
+        world_say(the, JP_NEWS_FAILED, the->refuse);
+    } else {
+        message->delivered = true;
+        world_say(the, JP_NEWS_DELIVERED, 0);
+    }
+}
+
+static int wait_until(const struct jp_clock *self, struct pollfd *fds, unsigned count, int64_t until_ns)
+{
+    (void)fds;
+    (void)count;
+    if (the->under_way && the->answer)
+        answer();
+    if (the->news_count > 0)
+        return 1;
+    if (the->stop_at >= 0 && the->seconds >= the->stop_at) {
+        stop = 1;
+        if (until_ns <= now_ns(self))
+            return 0;
+    }
+    the->seconds++;
+    if (the->metering && !stop)
+        world_append_window(the);
+    if (the->each_second)
+        the->each_second(the);
+    return 0;
+}
+
+static const struct jp_clock clock_door = {
+    .mono_ns = now_ns, .boot_ns = boot_ns, .real_ns = real_ns, .sync = synced, .wait = wait_until};
+
+static int link_send(struct jp_link *self, const struct jp_message *message)
+{
+    struct world_log *log = the->log;
+    struct world_message *entry = &log->messages[log->count];
+
+    (void)self;
+    if (!the->up)
+        return -ENOTCONN;
+    if (the->under_way)
+        return -EBUSY;
+    must(log->count < WORLD_MESSAGES && log->used + message->size <= WORLD_ARENA);
+    snprintf(entry->leaf, sizeof entry->leaf, "%s", strrchr(message->topic, '/') + 1);
+    entry->qos = message->qos;
+    entry->retained = message->retained;
+    entry->delivered = false;
+    entry->second = the->seconds;
+    entry->at = log->used;
+    entry->size = message->size;
+    memcpy(log->arena + log->used, message->payload, message->size);
+    log->used += message->size;
+    the->under_way = message;
+    the->under_way_index = log->count++;
+    if (the->kill_at > 0 && log->count >= the->kill_at)
+        kill(getpid(), SIGKILL);
+    return 0;
+}
+
+static int link_fd(const struct jp_link *self)
+{
+    (void)self;
+    return -1;
+}
+
+static bool link_next(struct jp_link *self, struct jp_news *news)
+{
+    (void)self;
+    if (the->news_count == 0)
+        return false;
+    *news = the->news[0];
+    memmove(the->news, the->news + 1, (size_t)--the->news_count * sizeof the->news[0]);
+    return true;
+}
+
+static void link_stop(struct jp_link *self, const struct jp_message *last, int timeout_ms)
+{
+    (void)self;
+    (void)timeout_ms;
+    the->stopped = true;
+    the->under_way = NULL;
+    if (the->up && last) {
+        link_send(self, last);
+        the->log->messages[the->under_way_index].delivered = true;
+        the->under_way = NULL;
+    }
+}
+
+// Stands where meter's control socket would be.
+int jp_control_ask(const char *dir, const char *request, char *reply, size_t size, int timeout_ms)
+{
+    (void)dir;
+    (void)timeout_ms;
+    snprintf(the->asked, sizeof the->asked, "%s", request);
+    return snprintf(reply, size, "{\"ok\":true}");
+}
+
+static struct jp_link link_door = {.send = link_send, .fd = link_fd, .next = link_next, .stop = link_stop};
+
+void world_say(struct world *world, enum jp_news_kind kind, int reason)
+{
+    must(world->news_count < 8);
+    world->news[world->news_count++] =
+        (struct jp_news){.kind = kind, .reason = reason, .max_packet = world->max_packet};
+    if (kind == JP_NEWS_UP || kind == JP_NEWS_DOWN)
+        world->up = kind == JP_NEWS_UP;
+}
+
+void world_begin(struct world *world, int channels, int block_windows)
+{
+    *world = (struct world){.stop_at = -1, .answer = true, .max_packet = UINT32_MAX, .metering = true};
+    snprintf(world->dir, sizeof world->dir, "/tmp/joulepost-post-XXXXXX");
+    must(mkdtemp(world->dir) != NULL);
+    world->log = mmap(NULL, sizeof *world->log, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
+    must(world->log != MAP_FAILED);
+    jp_config_default(&world->config);
+    snprintf(world->config.paths_hot, sizeof world->config.paths_hot, "%s", world->dir);
+    snprintf(world->config.mqtt.url, sizeof world->config.mqtt.url, "mqtt://here");
+    snprintf(world->config.location.country, sizeof world->config.location.country, "%s", "");
+    world->config.sampling.block_windows = block_windows;
+    make_run(&world->run, 0, channels, block_windows);
+    the = world;
+    jp_log_open("post", JP_LOG_ERROR);
+}
+
+void world_end(struct world *world)
+{
+    char path[512];
+    DIR *dir = opendir(world->dir);
+    struct dirent *entry;
+
+    if (world->meter.fd > 0)
+        jp_hot_close(&world->meter);
+    while (dir && (entry = readdir(dir))) {
+        snprintf(path, sizeof path, "%s/%s", world->dir, entry->d_name);
+        if (entry->d_name[0] != '.')
+            unlink(path);
+    }
+    if (dir)
+        closedir(dir);
+    rmdir(world->dir);
+    munmap(world->log, sizeof *world->log);
+}
+
+void world_append(struct world *world, uint8_t type, const void *payload, int size)
+{
+    must(size >= 0);
+    must(jp_hot_append(&world->meter, type, payload, (size_t)size) == 0);
+}
+
+void world_anchor(struct world *world, enum jp_clock_state clock, int64_t off_ms)
+{
+    struct jp_anchor anchor = {.boot_ms = boot_ns(NULL) / 1000000, .off_ms = off_ms, .clock = (int)clock, .err_ms = 3};
+    uint8_t bytes[128];
+
+    world_append(world, JP_FRAME_ANCHOR, bytes, jp_anchor_encode(&anchor, bytes, sizeof bytes));
+}
+
+void world_event(struct world *world, const char *name)
+{
+    struct jp_event event = {.run = world->run.id, .boot_ms = boot_ns(NULL) / 1000000, .kind = "task"};
+    uint8_t bytes[512];
+
+    snprintf(event.detail, sizeof event.detail, "{\"name\":\"%s\"}", name);
+    world_append(world, JP_FRAME_EVENT, bytes, jp_event_encode(&event, bytes, sizeof bytes));
+}
+
+void world_start_meter(struct world *world, uint64_t run_id)
+{
+    struct jp_segment_header header = {.version = JP_FORMAT_VERSION, .boot_ms = 1, .real_ms = 1};
+    static uint8_t bytes[16384];
+
+    snprintf(header.boot, sizeof header.boot, "%s", world->run.boot);
+    snprintf(header.device, sizeof header.device, "bench-1");
+    snprintf(header.clock, sizeof header.clock, "unsynced");
+    if (world->meter.fd > 0) { // the meter before was killed: its segment stays without a SEAL
+        close(world->meter.fd);
+        free(world->meter.buffer);
+    }
+    world->run.id = run_id;
+    world->next_seq = 0;
+    must(jp_hot_open(&world->meter, &jp_fs_real, world->dir, 4 << 20, &header) == 0);
+    world_append(world, JP_FRAME_RUN, bytes, jp_run_encode(&world->run, bytes, sizeof bytes));
+    world_anchor(world, JP_CLOCK_SYNCED, 4000000000000);
+}
+
+void world_append_window(struct world *world)
+{
+    uint8_t bytes[JP_WINDOW_BYTES_MAX];
+
+    make_window(&world->window, &world->run, world->next_seq++);
+    world_append(world, JP_FRAME_WINDOW, bytes, jp_window_encode(&world->window, bytes, sizeof bytes));
+    if (world->next_seq % (uint64_t)world->run.block_windows == 0)
+        must(jp_hot_border(&world->meter, 1, 1) == 0);
+}
+
+int world_post(struct world *world, int seconds, bool linked)
+{
+    struct jp_posting posting = {
+        .clock = &clock_door,
+        .fs = &jp_fs_real,
+        .entropy = &jp_entropy_real,
+        .config = &world->config,
+        .device = "bench-1",
+        .link = linked ? &link_door : NULL,
+        .stop = &stop,
+    };
+
+    stop = 0;
+    world->stopped = false;
+    world->stop_at = world->seconds + seconds;
+    world->under_way = NULL;
+    world->news_count = 0;
+    return jp_posting_run(&posting);
+}
+
+bool world_post_killed(struct world *world, int seconds, int kill_at)
+{
+    pid_t pid;
+    int status;
+
+    pid = fork();
+    must(pid >= 0);
+    if (pid == 0) {
+        world->kill_at = world->log->count + kill_at;
+        world_post(world, seconds, true);
+        _exit(0);
+    }
+    must(waitpid(pid, &status, 0) == pid);
+    return WIFSIGNALED(status) && WTERMSIG(status) == SIGKILL;
+}

@@ -1,0 +1,72 @@
+// SPDX-License-Identifier: Apache-2.0
+// A world for the post half: a clock that jumps, a meter that appends to a real hot spool, a link that does
+// as it is told. Time moves only inside clock->wait.
+#ifndef POST_WORLD_H
+#define POST_WORLD_H
+
+#include "hot.h"
+#include "payload.h"
+#include "posting.h"
+
+#include <stdio.h>
+
+#define WORLD_MESSAGES 4096
+#define WORLD_ARENA (16 << 20)
+
+struct world_message {
+    char leaf[12];
+    bool retained, delivered;
+    int qos, second; // when it was handed over
+    size_t at, size; // in the arena
+};
+
+// What survives a killed post: shared between processes.
+struct world_log {
+    int count;
+    size_t used;
+    struct world_message messages[WORLD_MESSAGES];
+    uint8_t arena[WORLD_ARENA];
+};
+
+struct world {
+    char dir[64];
+    struct world_log *log;
+    struct jp_config config;
+    struct jp_hot_writer meter;
+    struct jp_run run;
+    struct jp_window window;
+    uint64_t next_seq;
+    bool metering; // append a window a second
+    int seconds;   // of world time
+    int stop_at;   // second at which *stop is set
+    int kill_at;   // messages handed over at which the process dies, 0 never
+    // The link
+    bool up;
+    int refuse, refusals; // reason code for records, how many times; -1 for ever
+    size_t too_large;     // records above this get 0x95
+    uint32_t max_packet;
+    struct jp_news news[8];
+    int news_count;
+    const struct jp_message *under_way;
+    int under_way_index;
+    bool answer; // DELIVERED or FAILED comes by itself
+    bool stopped;
+    char asked[64]; // the last request to meter's control socket
+    void (*each_second)(struct world *world);
+};
+
+void world_begin(struct world *world, int channels, int block_windows);
+void world_end(struct world *world);
+// A new run of meter, its RUN and ANCHOR frames appended.
+void world_start_meter(struct world *world, uint64_t run_id);
+void world_append_window(struct world *world);
+void world_append(struct world *world, uint8_t type, const void *payload, int size);
+void world_anchor(struct world *world, enum jp_clock_state clock, int64_t off_ms);
+void world_event(struct world *world, const char *name);
+void world_say(struct world *world, enum jp_news_kind kind, int reason);
+// Runs post for `seconds`, then stops it. Returns what it returned.
+int world_post(struct world *world, int seconds, bool linked);
+// The same in a process that dies when `kill_at` messages were handed over. True when it died so.
+bool world_post_killed(struct world *world, int seconds, int kill_at);
+
+#endif

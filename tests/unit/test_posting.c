@@ -1,0 +1,556 @@
+// SPDX-License-Identifier: Apache-2.0
+// The post half against a real hot spool, a clock that jumps and a link that misbehaves to order.
+#define _GNU_SOURCE
+#include "post_world.h"
+
+#include <jansson.h>
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdlib.h>
+#include <sys/stat.h>
+
+#include "make_windows.h"
+
+#include <cmocka.h>
+
+#define SEQ_MAX 4096
+
+static struct world world;
+
+// What a subscriber made of the delivered records.
+static struct {
+    int blocks, windows, doubled, differing;
+    int64_t mj[2];
+    uint64_t last_seq;
+    bool ordered;
+    struct {
+        size_t at, size; // of the encoded block in the arena, of its first window
+    } block[SEQ_MAX];
+    bool seen[SEQ_MAX];
+    int64_t off_ms;
+    char clock[16];
+} got;
+
+static void take_window(const struct jp_window *window)
+{
+    assert_true(window->seq < SEQ_MAX);
+    if (got.seen[window->seq]) {
+        got.doubled++;
+        return;
+    }
+    got.ordered &= got.windows == 0 || window->seq == got.last_seq + 1;
+    got.seen[window->seq] = true;
+    got.last_seq = window->seq;
+    got.windows++;
+    for (int c = 0; c < 2; c++)
+        got.mj[c] += window->channels[c].mj;
+}
+
+static void take_block(const uint8_t *bytes, size_t size)
+{
+    static struct jp_block_reader reader;
+    static struct jp_window window;
+    size_t at = (size_t)(bytes - world.log->arena);
+
+    assert_int_equal(jp_block_read(&reader, bytes, size), 0);
+    assert_true(reader.seq < SEQ_MAX);
+    assert_true(reader.seq / (uint64_t)world.run.block_windows ==
+                (reader.seq + (uint64_t)reader.count - 1) / (uint64_t)world.run.block_windows);
+    if (got.block[reader.seq].size > 0)
+        got.differing +=
+            got.block[reader.seq].size != size || memcmp(world.log->arena + got.block[reader.seq].at, bytes, size) != 0;
+    got.block[reader.seq].at = at;
+    got.block[reader.seq].size = size;
+    got.blocks++;
+    while (jp_block_next(&reader, &window) == 1)
+        take_window(&window);
+}
+
+static void take_head(struct jp_cbor_in *in)
+{
+    size_t pairs = jp_cbor_get_map(in);
+
+    while (pairs-- > 0) {
+        char key[16];
+
+        jp_cbor_copy_text(in, key, sizeof key);
+        if (strcmp(key, "off_ms") == 0)
+            got.off_ms = jp_cbor_get_int(in);
+        else if (strcmp(key, "clock") == 0)
+            jp_cbor_copy_text(in, got.clock, sizeof got.clock);
+        else
+            jp_cbor_skip(in);
+    }
+    assert_false(in->failed);
+}
+
+// All records handed over, delivered or not: a message under way at a kill may have arrived.
+static void subscribe(void)
+{
+    memset(&got, 0, sizeof got);
+    got.ordered = true;
+    for (int i = 0; i < world.log->count; i++) {
+        const struct world_message *message = &world.log->messages[i];
+        const uint8_t *bytes = world.log->arena + message->at;
+        struct jp_cbor_in in;
+
+        if (strcmp(message->leaf, "records") != 0)
+            continue;
+        jp_cbor_in_init(&in, bytes, message->size);
+        take_head(&in);
+        while (in.at < in.size) {
+            size_t from = in.at;
+
+            jp_cbor_skip(&in);
+            assert_false(in.failed);
+            take_block(bytes + from, in.at - from);
+        }
+    }
+}
+
+static int count_leaf(const char *leaf)
+{
+    int n = 0;
+
+    for (int i = 0; i < world.log->count; i++)
+        n += strcmp(world.log->messages[i].leaf, leaf) == 0 && world.log->messages[i].delivered;
+    return n;
+}
+
+static const struct world_message *last_of(const char *leaf)
+{
+    const struct world_message *found = NULL;
+
+    for (int i = 0; i < world.log->count; i++)
+        if (strcmp(world.log->messages[i].leaf, leaf) == 0)
+            found = &world.log->messages[i];
+    return found;
+}
+
+static json_t *json_of(const struct world_message *message)
+{
+    json_t *json = message ? json_loadb((const char *)world.log->arena + message->at, message->size, 0, NULL) : NULL;
+
+    assert_non_null(json);
+    return json;
+}
+
+static int setup(void **state)
+{
+    (void)state;
+    world_begin(&world, 2, 10);
+    world_start_meter(&world, 0x51);
+    return 0;
+}
+
+static int teardown(void **state)
+{
+    (void)state;
+    world_end(&world);
+    return 0;
+}
+
+static void assert_delivered_equals_cumulative(int windows)
+{
+    subscribe();
+    assert_int_equal(got.windows, windows);
+    assert_int_equal(got.differing, 0);
+    make_window(&world.window, &world.run, (uint64_t)windows - 1);
+    for (int c = 0; c < 2; c++)
+        assert_int_equal(got.mj[c], world.window.channels[c].run_mj);
+}
+
+static void go_up(struct world *w)
+{
+    if (!w->up)
+        world_say(w, JP_NEWS_UP, 0);
+}
+
+static void every_closed_block_arrives_once_and_in_order(void **state)
+{
+    (void)state;
+    world.each_second = go_up;
+    assert_int_equal(world_post(&world, 105, true), 0);
+    assert_delivered_equals_cumulative(100);
+    assert_true(got.ordered && got.doubled == 0);
+    assert_int_equal(got.blocks, 10);
+    assert_true(world.stopped);
+}
+
+static void run_event_and_meta_come_before_records(void **state)
+{
+    int event = -1, meta = -1, records = -1;
+    json_t *json;
+
+    (void)state;
+    world.each_second = go_up;
+    world_post(&world, 15, true);
+    for (int i = world.log->count - 1; i >= 0; i--) {
+        if (strcmp(world.log->messages[i].leaf, "event") == 0)
+            event = i;
+        else if (strcmp(world.log->messages[i].leaf, "meta") == 0)
+            meta = i;
+        else if (strcmp(world.log->messages[i].leaf, "records") == 0)
+            records = i;
+    }
+    assert_true(event >= 0 && meta >= 0 && event < records && meta < records);
+    json = json_of(&world.log->messages[event]);
+    assert_string_equal(json_string_value(json_object_get(json, "kind")), "run");
+    assert_string_equal(json_string_value(json_object_get(json_object_get(json, "detail"), "device")), "bench-1");
+    assert_null(json_object_get(json_object_get(json, "detail"), "run_no"));
+    json_decref(json);
+}
+
+static void resend_after_kill_is_byte_identical(void **state)
+{
+    int killed = 0, windows;
+
+    (void)state;
+    world.each_second = go_up;
+    world.metering = false;
+    for (int turn = 1; turn <= 20; turn++) {
+        for (int i = 0; i < 17; i++)
+            world_append_window(&world);
+        if (turn % 3 == 0)
+            world_event(&world, "fit");
+        killed += world_post_killed(&world, 40, 1 + turn % 7);
+    }
+    windows = (int)world.next_seq / 10 * 10;
+    world_post(&world, 20, true);
+    assert_true(killed >= 10);
+    assert_delivered_equals_cumulative(windows);
+    assert_true(got.ordered);
+}
+
+static void a_seal_closes_the_block_and_stop_sends_it(void **state)
+{
+    const struct world_message *last;
+
+    (void)state;
+    world.metering = false;
+    for (int i = 0; i < 13; i++)
+        world_append_window(&world);
+    world.each_second = go_up;
+    world_post(&world, 5, true);
+    subscribe();
+    assert_int_equal(got.windows, 10);
+    jp_hot_close(&world.meter);
+    world.up = false;
+    world_post(&world, 1, true);
+    assert_delivered_equals_cumulative(13);
+    last = &world.log->messages[world.log->count - 1];
+    assert_string_equal(last->leaf, "status");
+    assert_true(last->retained && last->qos == 1);
+    assert_int_equal(last->size, strlen(JP_PAYLOAD_OFFLINE));
+    assert_memory_equal(world.log->arena + last->at, JP_PAYLOAD_OFFLINE, last->size);
+}
+
+static void a_new_run_ends_the_block_of_the_old(void **state)
+{
+    (void)state;
+    world.metering = false;
+    for (int i = 0; i < 4; i++)
+        world_append_window(&world);
+    world_start_meter(&world, 0x52); // the first meter was killed: no SEAL
+    world.next_seq = 20;
+    for (int i = 0; i < 10; i++)
+        world_append_window(&world);
+    world.each_second = go_up;
+    world_post(&world, 5, true);
+    subscribe();
+    assert_int_equal(got.windows, 14);
+    assert_int_equal(count_leaf("event"), 2);
+    assert_true(got.seen[3] && got.seen[20] && got.seen[29]);
+}
+
+static void a_backlog_goes_out_in_large_messages(void **state)
+{
+    (void)state;
+    world.metering = false;
+    for (int i = 0; i < 3000; i++)
+        world_append_window(&world);
+    world.each_second = go_up;
+    world_post(&world, 20, true);
+    assert_delivered_equals_cumulative(3000);
+    assert_true(got.ordered && got.doubled == 0);
+    assert_true(count_leaf("records") <= 10);
+    assert_true(count_leaf("live") >= 1);
+}
+
+static void nothing_is_released_before_it_is_acknowledged(void **state)
+{
+    (void)state;
+    world.each_second = go_up;
+    world.refuse = 0x97;
+    world.refusals = -1;
+    world_post(&world, 60, true);
+    assert_int_equal(count_leaf("records"), 0);
+    world.refusals = 0;
+    world.up = false;
+    world_post(&world, 20, true);
+    subscribe();
+    assert_true(got.windows >= 70 && got.ordered);
+}
+
+static void a_message_too_large_is_split(void **state)
+{
+    (void)state;
+    world.metering = false;
+    for (int i = 0; i < 400; i++)
+        world_append_window(&world);
+    world.each_second = go_up;
+    world.too_large = 300;
+    world_post(&world, 60, true);
+    assert_delivered_equals_cumulative(400);
+    for (int i = 0; i < world.log->count; i++)
+        if (world.log->messages[i].delivered && strcmp(world.log->messages[i].leaf, "records") == 0)
+            assert_true(world.log->messages[i].size <= 300);
+}
+
+static void the_brokers_packet_limit_is_kept(void **state)
+{
+    (void)state;
+    world.metering = false;
+    for (int i = 0; i < 400; i++)
+        world_append_window(&world);
+    world.each_second = go_up;
+    world.max_packet = 600;
+    world_post(&world, 60, true);
+    assert_delivered_equals_cumulative(400);
+    for (int i = 0; i < world.log->count; i++)
+        if (strcmp(world.log->messages[i].leaf, "records") == 0)
+            assert_true(world.log->messages[i].size < 600);
+}
+
+static void a_refused_block_is_kept_and_status_says_so(void **state)
+{
+    bool said = false;
+    json_t *json;
+
+    (void)state;
+    world.each_second = go_up;
+    world.refuse = 0x99;
+    world.refusals = 7;
+    world_post(&world, 120, true);
+    subscribe();
+    assert_true(got.windows >= 100 && got.ordered && got.differing == 0);
+    for (int i = 0; i < world.log->count - 1; i++) {
+        if (strcmp(world.log->messages[i].leaf, "status") != 0)
+            continue;
+        json = json_of(&world.log->messages[i]);
+        said |= json_integer_value(json_object_get(json, "refused")) > 0;
+        json_decref(json);
+    }
+    assert_true(said);
+}
+
+static void down_in_the_middle(struct world *w)
+{
+    if (w->seconds == 35) {
+        w->answer = false; // the next publish hangs, then the door slams
+    } else if (w->seconds == 45) {
+        if (w->under_way)
+            world_say(w, JP_NEWS_FAILED, 0);
+        w->under_way = NULL;
+        world_say(w, JP_NEWS_DOWN, 0);
+        w->answer = true;
+    } else if (w->seconds < 35 || w->seconds > 60) {
+        go_up(w);
+    }
+}
+
+static void a_slammed_door_loses_nothing(void **state)
+{
+    (void)state;
+    world.each_second = down_in_the_middle;
+    world_post(&world, 105, true);
+    assert_delivered_equals_cumulative(100);
+    assert_true(got.ordered && got.doubled <= 10);
+}
+
+static void events_and_gaps_are_told_once_over_a_restart(void **state)
+{
+    struct jp_gap gap = {.run = 0x51,
+                         .first_seq = 12,
+                         .last_seq = 14,
+                         .windows = 3,
+                         .t0_ms = 112000,
+                         .span_ms = 3000,
+                         .reason = "hot_full",
+                         .channel_count = 2,
+                         .mj = {3000, 6000},
+                         .known = {true, true}};
+    uint8_t bytes[512];
+    json_t *json;
+
+    (void)state;
+    world.metering = false;
+    world.each_second = go_up;
+    for (int i = 0; i < 12; i++)
+        world_append_window(&world);
+    world_event(&world, "fit");
+    world_append(&world, JP_FRAME_GAP, bytes, jp_gap_encode(&gap, bytes, sizeof bytes));
+    world.next_seq = 15;
+    for (int i = 0; i < 3; i++)
+        world_append_window(&world);
+    world_post(&world, 5, true);
+    subscribe();
+    assert_int_equal(got.windows, 12);
+    assert_int_equal(count_leaf("event"), 2); // run, task
+    assert_int_equal(count_leaf("gap"), 1);
+    json = json_of(last_of("gap"));
+    assert_int_equal(json_integer_value(json_object_get(json_object_get(json, "energy_mj"), "r1")), 6000);
+    json_decref(json);
+    world.up = false;
+    world_post(&world, 5, true);
+    for (int i = 0; i < 2; i++)
+        world_append_window(&world);
+    world.up = false;
+    world_post(&world, 5, true);
+    assert_int_equal(count_leaf("event"), 2);
+    assert_int_equal(count_leaf("gap"), 1);
+    jp_hot_close(&world.meter);
+    world.up = false;
+    world_post(&world, 5, true);
+    subscribe();
+    assert_int_equal(got.windows, 17);
+    assert_int_equal(count_leaf("gap"), 1);
+}
+
+static void json_carries_the_same_windows(void **state)
+{
+    uint64_t seq = 0;
+    int64_t mj = 0;
+
+    (void)state;
+    world.config.mqtt.format = JP_RECORDS_JSON;
+    world.max_packet = 2500; // a block of ten windows does not fit: it is split
+    world.metering = false;
+    for (int i = 0; i < 100; i++)
+        world_append_window(&world);
+    world.each_second = go_up;
+    world_post(&world, 30, true);
+    for (int i = 0; i < world.log->count; i++) {
+        const struct world_message *message = &world.log->messages[i];
+        json_t *array, *one;
+        size_t index;
+
+        if (strcmp(message->leaf, "records") != 0)
+            continue;
+        assert_true(message->size < 2500);
+        array = json_of(message);
+        json_array_foreach(array, index, one)
+        {
+            assert_int_equal(json_integer_value(json_object_get(one, "seq")), seq++);
+            mj += json_integer_value(json_object_get(json_object_get(one, "energy_mj"), "r1"));
+        }
+        json_decref(array);
+    }
+    assert_int_equal(seq, 100);
+    make_window(&world.window, &world.run, 99);
+    assert_int_equal(mj, world.window.channels[1].run_mj);
+}
+
+static void live_comes_every_live_s_from_the_newest_window(void **state)
+{
+    json_t *json;
+
+    (void)state;
+    world.each_second = go_up;
+    world_post(&world, 101, true);
+    assert_in_range(count_leaf("live"), 9, 12);
+    assert_int_equal(last_of("live")->qos, 0);
+    assert_true(last_of("live")->retained);
+    json = json_of(last_of("live"));
+    assert_true(json_integer_value(json_object_get(json, "seq")) >= 89);
+    assert_string_equal(json_string_value(json_object_get(json, "register")), "provisional");
+    json_decref(json);
+}
+
+static void set_the_clock(struct world *w)
+{
+    if (w->seconds == 25)
+        world_anchor(w, JP_CLOCK_SYNCED, 5000000000000);
+    if (w->seconds > 30)
+        go_up(w);
+}
+
+static void an_unsynced_clock_is_repaired_from_a_later_anchor(void **state)
+{
+    (void)state;
+    world_anchor(&world, JP_CLOCK_UNSYNCED, 77);
+    world.each_second = set_the_clock;
+    world_post(&world, 32, true);
+    subscribe();
+    assert_string_equal(got.clock, "synced"); // of the last message: windows after the anchor
+    assert_true(got.off_ms == 5000000000000);
+    for (int i = 0; i < world.log->count; i++) { // of the first: those before it
+        struct jp_cbor_in in;
+
+        if (strcmp(world.log->messages[i].leaf, "records") != 0)
+            continue;
+        jp_cbor_in_init(&in, world.log->arena + world.log->messages[i].at, world.log->messages[i].size);
+        take_head(&in);
+        assert_string_equal(got.clock, "estimated");
+        assert_true(got.off_ms == 5000000000000);
+        break;
+    }
+}
+
+static void sent_segments_are_removed_and_unsent_ones_kept(void **state)
+{
+    int64_t full;
+
+    (void)state;
+    world.metering = false;
+    for (int i = 0; i < 6000; i++)
+        world_append_window(&world);
+    full = jp_hot_bytes(&jp_fs_real, world.dir);
+    world_post(&world, 20, false);
+    assert_int_equal(jp_hot_bytes(&jp_fs_real, world.dir), full);
+    world.each_second = go_up;
+    world_post(&world, 30, true);
+    assert_true(jp_hot_bytes(&jp_fs_real, world.dir) < full);
+}
+
+static void the_wake_socket_replaces_a_stale_one(void **state)
+{
+    char path[512];
+    struct stat st;
+
+    (void)state;
+    snprintf(path, sizeof path, "%s/wake", world.dir);
+    world_post(&world, 2, false);
+    assert_int_equal(lstat(path, &st), 0);
+    assert_true(S_ISSOCK(st.st_mode) && (st.st_mode & 0777) == 0660);
+    assert_int_equal(world_post(&world, 2, false), 0);
+    assert_int_equal(lstat(path, &st), 0);
+    assert_true(S_ISSOCK(st.st_mode));
+}
+
+int main(void)
+{
+#define TEST(name) cmocka_unit_test_setup_teardown(name, setup, teardown)
+    const struct CMUnitTest tests[] = {
+        TEST(every_closed_block_arrives_once_and_in_order),
+        TEST(run_event_and_meta_come_before_records),
+        TEST(resend_after_kill_is_byte_identical),
+        TEST(a_seal_closes_the_block_and_stop_sends_it),
+        TEST(a_new_run_ends_the_block_of_the_old),
+        TEST(a_backlog_goes_out_in_large_messages),
+        TEST(nothing_is_released_before_it_is_acknowledged),
+        TEST(a_message_too_large_is_split),
+        TEST(the_brokers_packet_limit_is_kept),
+        TEST(a_refused_block_is_kept_and_status_says_so),
+        TEST(a_slammed_door_loses_nothing),
+        TEST(events_and_gaps_are_told_once_over_a_restart),
+        TEST(json_carries_the_same_windows),
+        TEST(live_comes_every_live_s_from_the_newest_window),
+        TEST(an_unsynced_clock_is_repaired_from_a_later_anchor),
+        TEST(sent_segments_are_removed_and_unsent_ones_kept),
+        TEST(the_wake_socket_replaces_a_stale_one),
+    };
+
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
