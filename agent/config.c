@@ -92,12 +92,12 @@ static int parse(const struct jp_config_reader *reader, config_t *file)
 
     if (strlen(reader->path) >= sizeof dir)
         return wrong_file(reader, reader->path, "the path is too long, allowed: 511 characters");
-    strcpy(dir, reader->path);
+    snprintf(dir, sizeof dir, "%s", reader->path);
     slash = strrchr(dir, '/');
     if (slash)
         slash[slash == dir ? 1 : 0] = '\0';
     else
-        strcpy(dir, ".");
+        snprintf(dir, sizeof dir, ".");
     text = read_text(reader, reader->path, &rc);
     if (!text)
         return rc;
@@ -133,7 +133,7 @@ int jp_config_load(const char *path, struct jp_config *config, char *error, size
     if (rc == 0)
         rc = jp_config_check(&reader, &file, config);
     if (rc == 0)
-        strcpy(config->path, path);
+        snprintf(config->path, sizeof config->path, "%s", path);
     config_destroy(&file);
     return rc;
 }
@@ -241,13 +241,13 @@ void jp_config_factor(const struct jp_config *config, struct jp_factor *factor)
     if (config->location.intensity_g_per_kwh >= 0) {
         factor->known = true;
         factor->g_per_kwh = config->location.intensity_g_per_kwh;
-        strcpy(factor->source, "configured");
+        snprintf(factor->source, sizeof factor->source, "configured");
         return;
     }
     if (config->location.mix_count > 0 &&
         jp_grid_mix(config->location.mix, config->location.mix_count, &factor->g_per_kwh) == 0) {
         factor->known = true;
-        strcpy(factor->source, "mix");
+        snprintf(factor->source, sizeof factor->source, "mix");
         return;
     }
     if (config->location.region[0])

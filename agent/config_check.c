@@ -2,6 +2,7 @@
 // What no key alone can tell: combinations that cannot work, and files that must be there and private.
 #include "config_keys.h"
 
+#include "driver.h"
 #include "grid.h"
 
 #include <errno.h>
@@ -26,6 +27,21 @@ static const config_setting_t *at(const struct check *check, const char *path)
 static bool is_tls(const char *url)
 {
     return strncmp(url, "mqtts:", 6) == 0 || strncmp(url, "wss:", 4) == 0;
+}
+
+static int check_drivers(const struct check *check)
+{
+    const struct jp_config *config = check->config;
+    char names[256] = "";
+    size_t used = 0;
+
+    for (int i = 0; jp_drivers[i] && used < sizeof names; i++)
+        used += (size_t)snprintf(names + used, sizeof names - used, "%s%s", i ? ", " : "", jp_drivers[i]->name);
+    for (int i = 0; i < config->driver_count; i++)
+        if (!jp_driver_by_name(config->drivers[i]))
+            return jp_config_wrong(check->reader, at(check, "drivers"),
+                                   "drivers: no driver %s in this build, allowed: %s", config->drivers[i], names);
+    return 0;
 }
 
 static int check_sampling(const struct check *check)
@@ -177,8 +193,9 @@ static int check_files(const struct check *check)
 
 int jp_config_check(const struct jp_config_reader *reader, const config_t *file, const struct jp_config *config)
 {
-    static int (*const checks[])(const struct check *check) = {
-        check_sampling, check_location, check_paths, check_mqtt, check_calibration, check_gpio, check_files};
+    static int (*const checks[])(const struct check *check) = {check_drivers, check_sampling, check_location,
+                                                               check_paths,   check_mqtt,     check_calibration,
+                                                               check_gpio,    check_files};
     const struct check check = {reader, file, config};
     int rc = 0;
 

@@ -14,7 +14,7 @@ void jp_config_defaults(const struct jp_key *keys, void *base)
 
         switch (key->type) {
         case JP_KEY_TEXT:
-            strcpy(out, key->text ? key->text : "");
+            snprintf(out, key->size, "%s", key->text ? key->text : "");
             break;
         case JP_KEY_INT:
         case JP_KEY_WORD:
@@ -102,7 +102,7 @@ static int read_pair(const struct jp_config_reader *reader, const struct jp_key 
     if (strlen(name) >= list->fields[0].size)
         return jp_config_wrong(reader, setting, "%s in %s is too long, allowed: %zu characters", name, list->path,
                                list->fields[0].size - 1);
-    strcpy((char *)base + list->fields[0].at, name);
+    snprintf((char *)base + list->fields[0].at, list->fields[0].size, "%s", name);
     return jp_config_read_scalar(reader, &list->fields[1], setting, base);
 }
 

@@ -98,7 +98,7 @@ static int read_text(const struct jp_config_reader *reader, const struct jp_key 
         return -EINVAL;
     if (strlen(text) >= key->size)
         return jp_config_wrong(reader, setting, "%s is too long, allowed: %zu characters", key->path, key->size - 1);
-    strcpy(out, text);
+    snprintf(out, key->size, "%s", text);
     return 0;
 }
 

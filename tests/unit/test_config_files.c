@@ -1,0 +1,127 @@
+// SPDX-License-Identifier: Apache-2.0
+// The configuration's files: includes, secrets, and the file it prints itself.
+#define _GNU_SOURCE
+#include "config_dir.h"
+
+static void files_that_are_no_configuration_are_refused(void **state)
+{
+    (void)state;
+    assert_int_equal(jp_config_load(in_dir("none.conf"), &config, error, sizeof error), -ENOENT);
+    assert_non_null(strstr(error, "none.conf"));
+    assert_int_equal(jp_config_load(dir, &config, error, sizeof error), -EINVAL);
+    assert_non_null(strstr(error, "folder"));
+    assert_int_equal(jp_config_load("/dev/null", &config, error, sizeof error), 0);
+    assert_refused("sampling = {\n interval_ms = ;\n};", 2, "syntax error");
+    assert_refused("log = {};\nlog = {};", 2, "duplicate setting name");
+}
+
+static void an_error_in_an_included_file_names_that_file(void **state)
+{
+    (void)state;
+    write_file("b.conf", "\n\nmqtt = { live_s = 0; };\n", 0644);
+    assert_int_equal(load("@include \"b.conf\"\n"), -EINVAL);
+    assert_non_null(strstr(error, "b.conf:3: mqtt.live_s = 0"));
+    write_file("b.conf", "mqtt = { live_s = 7; };\n", 0644);
+    assert_accepted("@include \"b.conf\"\n");
+    assert_int_equal(config.mqtt.live_s, 7);
+    assert_int_equal(load("@include \"missing.conf\"\n"), -EINVAL);
+    mkdir(in_dir("folder"), 0755);
+    assert_int_equal(load("log = {};\n@include \"folder\"\n"), -EINVAL); // the parser alone would end the program
+    assert_non_null(strstr(error, "folder"));
+    assert_int_equal(load("@include \"a.conf\"\n"), -EINVAL); // itself
+}
+
+static void secrets_are_private_and_readable(void **state)
+{
+    char text[512], password[64];
+
+    (void)state;
+    write_file("pw", "s3cret \r\nmore\n", 0640);
+    snprintf(text, sizeof text, "mqtt = { username = \"u\";\n password_file = \"%s\"; };", in_dir("pw"));
+    assert_accepted(text);
+    assert_int_equal(jp_config_secrets(&config, error, sizeof error), 0);
+    assert_int_equal(jp_config_password(&config, password, sizeof password), 0);
+    assert_string_equal(password, "s3cret ");
+    assert_int_equal(jp_config_password(&config, password, 7), -EMSGSIZE);
+    chmod(in_dir("pw"), 0644);
+    assert_refused(text, 2, "is open to everybody");
+    chmod(in_dir("pw"), 0642);
+    assert_refused(text, 2, "is open to everybody");
+    write_file("pw", "\n", 0600);
+    assert_accepted(text);
+    assert_int_equal(jp_config_secrets(&config, error, sizeof error), -EINVAL);
+    assert_non_null(strstr(error, "a.conf:2: mqtt.password_file"));
+    if (geteuid() != 0) {
+        chmod(in_dir("pw"), 0);
+        assert_accepted(text);
+        assert_int_equal(jp_config_secrets(&config, error, sizeof error), -EINVAL);
+    }
+    unlink(in_dir("pw"));
+    assert_refused(text, 2, "is not there");
+    mkdir(in_dir("pw"), 0700);
+    assert_refused(text, 2, "is not a file");
+    rmdir(in_dir("pw"));
+}
+
+static void password_comes_from_a_systemd_credential(void **state)
+{
+    char password[64];
+
+    (void)state;
+    write_file("mqtt.password", "from systemd", 0600);
+    assert_accepted("mqtt = { username = \"u\"; };");
+    unsetenv("CREDENTIALS_DIRECTORY");
+    assert_int_equal(jp_config_password(&config, password, sizeof password), -ENOENT);
+    setenv("CREDENTIALS_DIRECTORY", dir, 1);
+    assert_int_equal(jp_config_password(&config, password, sizeof password), 0);
+    assert_string_equal(password, "from systemd");
+    unsetenv("CREDENTIALS_DIRECTORY");
+}
+
+static void print_to(const char *name)
+{
+    FILE *out = fopen(in_dir(name), "w");
+
+    assert_non_null(out);
+    jp_config_print(&config, out);
+    assert_int_equal(fclose(out), 0);
+}
+
+static void what_it_prints_reads_back_the_same(void **state)
+{
+    static const char *const texts[] = {
+        "",
+        "mqtt = { url = \"ws://h/a\"; version = \"3.1.1\"; client_id = \"a\\\"b\\\\c\"; };\n"
+        "location = { pue = 1.1; latitude = 0.1; longitude = 1e-7;\n"
+        "  mix = ( { source = \"solar\"; share = 0.9; }, { source = \"x\"; share = 0.1; g_per_kwh = 3.3; } ); };\n"
+        "calibration = ( { channel = \"a\"; offset_mw = 0.001; }, { channel = \"b\"; scale = 1.3; } );\n"
+        "sampling = { columns = (\"ma\", \"peak_mw\"); }; drivers = (\"estimate_cpu\", \"replay\"); spool = { keep = "
+        "\"all\"; };\n"
+        "gpio = ( { chip = \"c\"; line = 3; use = \"led\"; } ); hot = { max_bytes = 70000; };",
+    };
+    static struct jp_config before;
+
+    (void)state;
+    for (size_t i = 0; i < sizeof texts / sizeof texts[0]; i++) {
+        assert_accepted(texts[i]);
+        before = config;
+        print_to("printed.conf");
+        if (jp_config_load(in_dir("printed.conf"), &config, error, sizeof error))
+            fail_msg("%s", error);
+        memcpy(config.path, before.path, sizeof config.path);
+        assert_memory_equal(&config, &before, sizeof config);
+    }
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(files_that_are_no_configuration_are_refused),
+        cmocka_unit_test(an_error_in_an_included_file_names_that_file),
+        cmocka_unit_test(secrets_are_private_and_readable),
+        cmocka_unit_test(password_comes_from_a_systemd_credential),
+        cmocka_unit_test(what_it_prints_reads_back_the_same),
+    };
+
+    return cmocka_run_group_tests_name("config_files", tests, make_dir, remove_dir);
+}
