@@ -1,0 +1,178 @@
+// SPDX-License-Identifier: Apache-2.0
+// Runs one half in this process.
+#define _GNU_SOURCE
+#include "half.h"
+
+#include "clock.h"
+#include "cmd.h"
+#include "entropy.h"
+#include "fs.h"
+#include "log.h"
+#include "metering.h"
+#include "posting.h"
+
+#include <errno.h>
+#include <signal.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/prctl.h>
+#include <unistd.h>
+
+#define NUDGES 5
+
+static volatile sig_atomic_t stop;
+static volatile sig_atomic_t nudges;
+
+// A signal between the loop's look at `stop` and its sleep would be slept over: some more follow.
+static void on_stop(int signal_number)
+{
+    (void)signal_number;
+    stop = 1;
+    if (nudges < NUDGES) {
+        nudges++;
+        alarm(1);
+    }
+}
+
+void jp_half_signals(bool under_agent)
+{
+    struct sigaction action = {.sa_handler = on_stop}, old;
+
+    sigaction(SIGTERM, &action, NULL);
+    sigaction(SIGALRM, &action, NULL);
+    if (under_agent) { // a terminal's Ctrl-C reaches the whole group: the agent alone decides the order
+        action.sa_handler = SIG_IGN;
+        sigaction(SIGINT, &action, NULL);
+        sigaction(SIGHUP, &action, NULL);
+        return;
+    }
+    sigaction(SIGINT, &action, NULL);
+    if (sigaction(SIGHUP, NULL, &old) == 0 && old.sa_handler != SIG_IGN)
+        sigaction(SIGHUP, &action, NULL);
+}
+
+// Dies with the agent. Asked for again after the drop, which clears it.
+static void follow_agent(const struct jp_half_setup *setup)
+{
+    if (setup->agent == 0)
+        return;
+    prctl(PR_SET_PDEATHSIG, SIGTERM);
+    if (getppid() != setup->agent) // it died before it was asked for
+        stop = 1;
+}
+
+static int become(const struct jp_half_setup *setup)
+{
+    int rc = jp_identity_drop(setup->identity);
+
+    if (rc)
+        jp_log_error("cannot become user %s: %s", setup->identity->name, strerror(-rc));
+    follow_agent(setup);
+    return rc ? rc : jp_identity_can_write(setup->config);
+}
+
+static void log_problems(const struct jp_plan *plan)
+{
+    for (int i = 0; i < plan->problem_count; i++)
+        jp_log_warning("%s (%s): %s", plan->problems[i].what, plan->problems[i].where, plan->problems[i].remedy);
+}
+
+int jp_half_meter(const struct jp_half_setup *setup)
+{
+    const struct jp_site site = {.root = setup->root};
+    struct jp_plan *plan = calloc(1, sizeof *plan);
+    char error[1024];
+    int rc;
+
+    if (!plan) {
+        jp_log_error("out of memory");
+        return JP_EXIT_FAILED;
+    }
+    follow_agent(setup);
+    if (jp_discover(&site, setup->config, jp_entropy_real.u64(&jp_entropy_real), plan, error, sizeof error)) {
+        jp_log_error("%s", error);
+        free(plan);
+        return JP_EXIT_CONFIG;
+    }
+    log_problems(plan);
+    rc = become(setup);
+    if (rc == 0) {
+        const struct jp_metering metering = {.clock = &jp_clock_real,
+                                             .fs = &jp_fs_real,
+                                             .entropy = &jp_entropy_real,
+                                             .config = setup->config,
+                                             .plan = plan,
+                                             .stop = &stop};
+        rc = jp_metering_run(&metering);
+    }
+    jp_plan_close(plan);
+    free(plan);
+    return rc ? JP_EXIT_FAILED : JP_EXIT_DONE;
+}
+
+int jp_half_device(const struct jp_half_setup *setup, char *out, size_t size)
+{
+    const struct jp_site site = {.root = setup->root};
+
+    if (jp_device_name(&site, setup->config, out, size) == 0)
+        return JP_EXIT_DONE;
+    jp_log_error("nothing here names this machine (no /etc/machine-id, no serial number): set device.name");
+    return JP_EXIT_CONFIG;
+}
+
+#if JOULEPOST_HAS_MQTT
+// The link of the configuration, NULL without mqtt.url. JP_EXIT_CONFIG when it cannot work.
+static int open_link(const struct jp_config *config, const char *device, struct jp_posting_topics *topics,
+                     struct jp_link **link)
+{
+    struct jp_link_config link_config;
+    char error[1024];
+
+    *link = NULL;
+    if (!config->mqtt.url[0])
+        return JP_EXIT_DONE;
+    if (jp_config_secrets(config, error, sizeof error)) {
+        jp_log_error("%s", error);
+        return JP_EXIT_CONFIG;
+    }
+    jp_posting_link_config(config, device, topics, &link_config);
+    *link = jp_link_paho(&link_config, error, sizeof error);
+    if (!*link)
+        jp_log_error("%s: %s", config->path[0] ? config->path : "mqtt", error);
+    return *link ? JP_EXIT_DONE : JP_EXIT_CONFIG;
+}
+#else
+static int open_link(const struct jp_config *config, const char *device, struct jp_posting_topics *topics,
+                     struct jp_link **link)
+{
+    (void)config; // a url is refused when the file is read
+    (void)device;
+    (void)topics;
+    *link = NULL;
+    return JP_EXIT_DONE;
+}
+#endif
+
+int jp_half_post(const struct jp_half_setup *setup)
+{
+    static struct jp_posting_topics topics; // as long as the link
+    static char device[JP_DEVICE_MAX];
+    struct jp_posting posting = {.clock = &jp_clock_real,
+                                 .fs = &jp_fs_real,
+                                 .entropy = &jp_entropy_real,
+                                 .config = setup->config,
+                                 .device = device,
+                                 .stop = &stop};
+    int rc = jp_half_device(setup, device, sizeof device); // a serial number may be for root's eyes only
+
+    if (rc)
+        return rc;
+    if (become(setup))
+        return JP_EXIT_FAILED;
+    rc = open_link(setup->config, device, &topics, &posting.link);
+    if (rc)
+        return rc;
+    if (!posting.link)
+        jp_log_info("no mqtt.url: a logger, nothing is published");
+    return jp_posting_run(&posting) ? JP_EXIT_FAILED : JP_EXIT_DONE;
+}

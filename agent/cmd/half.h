@@ -1,0 +1,31 @@
+// SPDX-License-Identifier: Apache-2.0
+// The two halves as the commands run them: doors, sensors, link, signals.
+#ifndef JP_HALF_H
+#define JP_HALF_H
+
+#include "identity.h"
+
+#include <stddef.h>
+
+struct jp_half_setup {
+    const struct jp_config *config;
+    const char *root; // of the site
+    const struct jp_identity *identity;
+    pid_t agent; // who started this half and takes it along when it dies; 0: nobody
+};
+
+// SIGTERM (and SIGINT, SIGHUP unless under_agent or ignored) end the half in order.
+void jp_half_signals(bool under_agent);
+
+// meter: opens the sensors, drops, measures until told to stop. post: drops, connects, delivers. Both say on
+// the log what is wrong. An enum jp_exit.
+int jp_half_meter(const struct jp_half_setup *setup);
+int jp_half_post(const struct jp_half_setup *setup);
+
+// The device name for topics, or one line on the log. An enum jp_exit.
+int jp_half_device(const struct jp_half_setup *setup, char *out, size_t size);
+
+// What --check prints after the configuration: the plan, as comments. An enum jp_exit.
+int jp_half_print_plan(const struct jp_half_setup *setup);
+
+#endif

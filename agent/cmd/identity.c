@@ -1,0 +1,151 @@
+// SPDX-License-Identifier: Apache-2.0
+// Users and folders.
+#define _GNU_SOURCE
+#include "identity.h"
+
+#include "log.h"
+
+#include <dirent.h>
+#include <errno.h>
+#include <fcntl.h>
+#include <grp.h>
+#include <linux/magic.h>
+#include <pwd.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <sys/vfs.h>
+#include <unistd.h>
+
+int jp_identity_find(const struct jp_config *config, struct jp_identity *identity)
+{
+    const struct passwd *user;
+
+    *identity = (struct jp_identity){.uid = geteuid(), .gid = getegid()};
+    snprintf(identity->name, sizeof identity->name, "%s", config->user);
+    if (geteuid() != 0)
+        return 0;
+    user = getpwnam(config->user);
+    if (!user) {
+        user = getpwnam("nobody");
+        if (!user)
+            return -ENOENT;
+        jp_log_warning("there is no user %s here: the halves run as nobody", config->user);
+        snprintf(identity->name, sizeof identity->name, "nobody");
+    }
+    identity->uid = user->pw_uid;
+    identity->gid = user->pw_gid;
+    identity->drop = user->pw_uid != 0;
+    return 0;
+}
+
+int jp_identity_drop(const struct jp_identity *identity)
+{
+    uid_t real, effective, saved;
+    gid_t group, effective_group, saved_group;
+
+    if (!identity->drop)
+        return 0;
+    if (setgroups(1, &identity->gid) || setresgid(identity->gid, identity->gid, identity->gid) ||
+        setresuid(identity->uid, identity->uid, identity->uid))
+        return -errno;
+    if (getresuid(&real, &effective, &saved) || getresgid(&group, &effective_group, &saved_group))
+        return -errno;
+    if (real != identity->uid || effective != identity->uid || saved != identity->uid || group != identity->gid ||
+        effective_group != identity->gid || saved_group != identity->gid || setuid(0) == 0)
+        return -EPERM;
+    return 0;
+}
+
+// mkdir -p of what is above, open to all for passing whatever the umask.
+static int make_parents(const char *path)
+{
+    char parent[JP_PATH_MAX];
+
+    snprintf(parent, sizeof parent, "%s", path);
+    for (char *slash = strchr(parent + 1, '/'); slash; slash = strchr(slash + 1, '/')) {
+        *slash = '\0';
+        if (mkdir(parent, 0755) == 0 ? chmod(parent, 0755) : errno != EEXIST)
+            return -errno;
+        *slash = '/';
+    }
+    return 0;
+}
+
+static bool is_empty(int fd)
+{
+    DIR *dir = fdopendir(dup(fd));
+    const struct dirent *entry;
+    bool empty = dir != NULL;
+
+    while (dir && empty && (entry = readdir(dir)))
+        empty = strcmp(entry->d_name, ".") == 0 || strcmp(entry->d_name, "..") == 0;
+    if (dir)
+        closedir(dir);
+    return empty;
+}
+
+static int make_folder(const char *path, mode_t mode, const struct jp_identity *identity)
+{
+    struct stat st;
+    bool made;
+    int fd, rc = make_parents(path);
+
+    if (rc)
+        return rc;
+    made = mkdir(path, 0700) == 0;
+    if (!made && errno != EEXIST)
+        return -errno;
+    fd = open(path, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
+    if (fd < 0) // there, and only the one who will use it need be able to look
+        return made || errno == ENOTDIR || errno == ELOOP ? -errno : 0;
+    if (fstat(fd, &st))
+        rc = -errno;
+    else if (made || (identity->drop && st.st_uid == 0 && !(st.st_mode & S_ISVTX) && is_empty(fd)))
+        rc = (identity->drop && fchown(fd, identity->uid, identity->gid)) || fchmod(fd, mode) ? -errno : 0;
+    close(fd);
+    return rc;
+}
+
+static void warn_of_flash(const char *path)
+{
+    struct statfs fs;
+
+    if (statfs(path, &fs) == 0 && fs.f_type != TMPFS_MAGIC && fs.f_type != RAMFS_MAGIC)
+        jp_log_warning("paths.hot %s is not on tmpfs: every window wears the disk", path);
+}
+
+int jp_identity_folders(const struct jp_config *config, const struct jp_identity *identity)
+{
+    int rc = make_folder(config->paths_hot, 02770, identity);
+    const char *key = "hot", *path = config->paths_hot;
+
+    if (rc == 0) {
+        key = "spool";
+        path = config->paths_spool;
+        rc = make_folder(path, 0750, identity);
+    }
+    if (rc) {
+        jp_log_error("paths.%s %s cannot be made: %s; make it for user %u, or name another in paths.%s", key, path,
+                     strerror(-rc), (unsigned)identity->uid, key);
+        return rc;
+    }
+    warn_of_flash(config->paths_hot);
+    return 0;
+}
+
+int jp_identity_can_write(const struct jp_config *config)
+{
+    const struct {
+        const char *key, *path;
+    } folders[] = {{"hot", config->paths_hot}, {"spool", config->paths_spool}};
+
+    for (int i = 0; i < 2; i++) {
+        if (access(folders[i].path, R_OK | W_OK | X_OK) == 0)
+            continue;
+        jp_log_error("paths.%s %s cannot be used by user %u: %s; chown it to that user and open the folders above it",
+                     folders[i].key, folders[i].path, (unsigned)geteuid(), strerror(errno));
+        return -errno;
+    }
+    return 0;
+}
