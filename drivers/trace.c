@@ -71,7 +71,7 @@ static int copy_text(char *out, size_t size, const char *text)
 {
     if (strlen(text) >= size)
         return -EINVAL;
-    strcpy(out, text);
+    memcpy(out, text, strlen(text) + 1);
     return 0;
 }
 
