@@ -4,6 +4,7 @@
 #include "posting_parts.h"
 
 #include "log.h"
+#include "notify.h"
 
 #include <assert.h>
 #include <errno.h>
@@ -162,7 +163,7 @@ static void take_news(struct jp_post *post)
 
 static int64_t deadline(const struct jp_post *post)
 {
-    int64_t until = now_ns(post) + IDLE_NS;
+    int64_t until = now_ns(post) + (post->watchdog_ns > 0 ? post->watchdog_ns : IDLE_NS);
 
     if (!post->up || post->sending != JP_POST_IDLE)
         return post->up && post->next_live_ns > now_ns(post) && post->next_live_ns < until ? post->next_live_ns : until;
@@ -183,6 +184,8 @@ static int turn(struct jp_post *post, int64_t until)
 
     if (post->in->link)
         fds[1].fd = post->in->link->fd(post->in->link);
+    if (post->watchdog_ns > 0)
+        jp_notify_state(post->notify_fd, "WATCHDOG=1");
     rc = post->in->clock->wait(post->in->clock, fds, 2, until);
     if (rc < 0 && rc != -EINTR)
         return rc;
@@ -261,6 +264,21 @@ static int prepare(struct jp_post *post)
     return 0;
 }
 
+// The service manager hears of every turn of the loop, at least twice in its watchdog's time.
+static void open_notify(struct jp_post *post)
+{
+    const char *usec = getenv("WATCHDOG_USEC");
+    int64_t period_us = usec ? strtoll(usec, NULL, 10) : 0;
+
+    if (!jp_notify_wanted())
+        return;
+    post->notify_fd = jp_notify_open();
+    if (period_us > 0 && period_us < IDLE_NS / 1000)
+        post->watchdog_ns = period_us * 1000 / 2;
+    else if (period_us > 0)
+        post->watchdog_ns = IDLE_NS / 2;
+}
+
 static struct jp_post *create(const struct jp_posting *in)
 {
     struct jp_post *post = calloc(1, sizeof *post);
@@ -268,7 +286,8 @@ static struct jp_post *create(const struct jp_posting *in)
     if (!post)
         return NULL;
     post->in = in;
-    post->wake_fd = post->tail.fd = post->ahead.fd = -1;
+    post->wake_fd = post->tail.fd = post->ahead.fd = post->notify_fd = -1;
+    open_notify(post);
     post->bytes = malloc(JP_POST_QUEUE_BYTES);
     post->message = malloc(JP_MESSAGE_MAX);
     post->run_payload = malloc(JP_POST_RECORD_MAX);
@@ -286,6 +305,8 @@ static void destroy(struct jp_post *post)
 {
     if (post->wake_fd >= 0)
         close(post->wake_fd);
+    if (post->notify_fd >= 0)
+        close(post->notify_fd);
     if (post->tail.buffer)
         jp_hot_reader_close(&post->tail);
     if (post->ahead.buffer)
@@ -308,8 +329,10 @@ int jp_posting_run(const struct jp_posting *posting)
 
     if (rc == 0) {
         jp_post_read(post);
+        jp_notify_state(post->notify_fd, "READY=1");
         while (rc == 0 && !*posting->stop)
             rc = turn(post, deadline(post));
+        jp_notify_state(post->notify_fd, "STOPPING=1");
         if (rc == 0)
             finish(post);
     } else if (post) {

@@ -56,7 +56,8 @@ enum jp_post_degraded {
 
 struct jp_post {
     const struct jp_posting *in;
-    int wake_fd;
+    int wake_fd, notify_fd;
+    int64_t watchdog_ns; // longest wait that keeps the service manager content, 0 none
     // Reading
     struct jp_hot_reader tail;  // packs
     struct jp_hot_reader ahead; // only looks, while the queue has no room; buffer NULL when closed
