@@ -66,7 +66,7 @@ struct jp_link_mailbox {
     bool waiting;  // outgoing was not taken yet
     struct jp_message outgoing;
     bool dialing, ended;
-    int64_t stop_ns; // monotonic deadline; 0 = not stopping
+    int64_t stop_ns; // monotonic deadline of the thread; 0 = not stopping
     bool has_last;
     struct jp_message last;
 };
@@ -87,7 +87,9 @@ void jp_link_mailbox_post(struct jp_link_mailbox *box, const struct jp_news *new
 // Not up any more: a message not taken yet gets its FAILED, then DOWN.
 void jp_link_mailbox_down(struct jp_link_mailbox *box, const char *text);
 bool jp_link_mailbox_take(struct jp_link_mailbox *box, struct jp_message *message);
-// The deadline given to stop(), 0 when nobody stopped.
+// The message to end with; false when there is none or its owner does not wait any more.
+bool jp_link_mailbox_last(struct jp_link_mailbox *box, struct jp_message *message);
+// The thread's deadline, a little before that of stop(); 0 when nobody stopped.
 int64_t jp_link_mailbox_stopping(struct jp_link_mailbox *box);
 void jp_link_mailbox_dialing(struct jp_link_mailbox *box, bool dialing);
 void jp_link_mailbox_end(struct jp_link_mailbox *box);

@@ -96,27 +96,29 @@ bool jp_link_mailbox_next(struct jp_link_mailbox *box, struct jp_news *news)
 }
 
 // Sooner than the deadline where waiting is useless: a dial cannot be interrupted and has nothing to send.
-static int64_t patience(const struct jp_link_mailbox *box, int64_t start_ns)
+static int64_t patience(const struct jp_link_mailbox *box, int64_t start_ns, int64_t until_ns)
 {
     int64_t soon = start_ns + JP_NS_PER_S;
 
-    return box->dialing && soon < box->stop_ns ? soon : box->stop_ns;
+    return box->dialing && soon < until_ns ? soon : until_ns;
 }
 
 bool jp_link_mailbox_stop(struct jp_link_mailbox *box, const struct jp_message *last, int timeout_ms)
 {
     int64_t start = jp_clock_real.mono_ns(&jp_clock_real);
+    int64_t until_ns;
     bool ended;
 
     pthread_mutex_lock(&box->mutex);
     box->has_last = last != NULL;
     if (last)
         box->last = *last;
-    box->stop_ns = start + timeout_ms * JP_NS_PER_MS;
+    until_ns = start + timeout_ms * JP_NS_PER_MS;
+    box->stop_ns = start + timeout_ms * JP_NS_PER_MS / 10 * 9; // leaves the thread time to end
     ring_bell(box->wake_fd);
     pthread_cond_broadcast(&box->changed);
     while (!box->ended) {
-        int64_t until = patience(box, start);
+        int64_t until = patience(box, start, until_ns);
         struct timespec t = {(time_t)(until / JP_NS_PER_S), (long)(until % JP_NS_PER_S)};
 
         if (pthread_cond_timedwait(&box->changed, &box->mutex, &t) == ETIMEDOUT)
@@ -180,6 +182,18 @@ bool jp_link_mailbox_take(struct jp_link_mailbox *box, struct jp_message *messag
     box->waiting = false;
     pthread_mutex_unlock(&box->mutex);
     return waiting;
+}
+
+bool jp_link_mailbox_last(struct jp_link_mailbox *box, struct jp_message *message)
+{
+    bool any;
+
+    pthread_mutex_lock(&box->mutex);
+    any = box->has_last;
+    if (any)
+        *message = box->last;
+    pthread_mutex_unlock(&box->mutex);
+    return any;
 }
 
 int64_t jp_link_mailbox_stopping(struct jp_link_mailbox *box)

@@ -93,11 +93,12 @@ static void part(struct paho_link *self)
 {
     int64_t until = now_ns() + LAST_MESSAGE_S * JP_NS_PER_S;
     struct jp_news news = {.kind = JP_NEWS_DELIVERED};
+    struct jp_message last;
 
     if (!jp_link_session_connected(&self->session))
         return;
-    if (self->box.has_last)
-        jp_link_session_publish(&self->session, &self->box.last, until, &news);
+    if (jp_link_mailbox_last(&self->box, &last))
+        jp_link_session_publish(&self->session, &last, until, &news);
     jp_link_session_hang_up(&self->session, news.kind == JP_NEWS_DELIVERED);
 }
 

@@ -14,6 +14,8 @@
 enum {
     CONNECT_TIMEOUT_S = 10,
     WILL_DELAY_S = 10,
+    // The will also comes when the session ends: without a session that lasts longer, at once.
+    SESSION_EXPIRY_S = 15,
     // Bounds a publish into a full send buffer; ack_timeout_s rules where the buffer has room.
     SEND_TIMEOUT_S = 20,
     // Keep-alive and bytes that TLS has read ahead need a look now and then; without the socket, often.
@@ -145,9 +147,11 @@ static int connect_five(struct jp_link_session *session, MQTTClient_connectOptio
     MQTTProperties connect = MQTTProperties_initializer;
     MQTTProperties will = MQTTProperties_initializer;
     MQTTProperty delay = {.identifier = MQTTPROPERTY_CODE_WILL_DELAY_INTERVAL, .value.integer4 = WILL_DELAY_S};
+    MQTTProperty expiry = {.identifier = MQTTPROPERTY_CODE_SESSION_EXPIRY_INTERVAL, .value.integer4 = SESSION_EXPIRY_S};
     MQTTResponse response;
     int rc;
 
+    MQTTProperties_add(&connect, &expiry);
     MQTTProperties_add(&will, &delay);
     response = MQTTClient_connect5(session->handle, options, &connect, options->will ? &will : NULL);
     rc = (int)response.reasonCode;
@@ -155,6 +159,7 @@ static int connect_five(struct jp_link_session *session, MQTTClient_connectOptio
     session->keepalive_s =
         (int)limit_of(response.properties, MQTTPROPERTY_CODE_SERVER_KEEP_ALIVE, (uint32_t)session->keepalive_s);
     MQTTResponse_free(response);
+    MQTTProperties_free(&connect);
     MQTTProperties_free(&will);
     return rc;
 }

@@ -2,14 +2,18 @@
 // A link on a command line, for test_link.py: prints news as lines of tab-separated fields, obeys lines on stdin.
 //
 // Arguments are KEY=VALUE of struct jp_link_config. Commands: "send TOPIC QOS RETAINED TEXT",
-// "bulk TOPIC QOS BYTES", "stop MS [TOPIC TEXT]". End of file is "stop 1000".
-#define _POSIX_C_SOURCE 200809L
-#include "link.h"
+// "bulk TOPIC QOS BYTES", "tuned" (how many of the connected TCP sockets are), "stop MS [TOPIC TEXT]". End of file
+// is "stop 1000".
+#define _GNU_SOURCE
+#include "link_internal.h"
 
+#include <netinet/in.h>
+#include <netinet/tcp.h>
 #include <poll.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/socket.h>
 #include <unistd.h>
 
 static struct jp_link_config config = {
@@ -79,6 +83,25 @@ static void send_line(struct jp_link *link, int qos, int retained, size_t size, 
     printf("SENT\t%d\t0\t%s\t%zu\t\n", link->send(link, &message), topic, size);
 }
 
+static void print_tuned(void)
+{
+    struct jp_link_sockets all;
+    int tuned = 0;
+
+    jp_link_sockets_mark(&all);
+    for (int i = 0; i < all.count; i++) {
+        int nodelay = 0;
+        unsigned timeout_ms = 0;
+        socklen_t size = sizeof nodelay;
+
+        getsockopt(all.fds[i], IPPROTO_TCP, TCP_NODELAY, &nodelay, &size);
+        size = sizeof timeout_ms;
+        getsockopt(all.fds[i], IPPROTO_TCP, TCP_USER_TIMEOUT, &timeout_ms, &size);
+        tuned += nodelay && timeout_ms;
+    }
+    printf("TUNED\t%d\t%d\t\t0\t\n", tuned, all.count);
+}
+
 // False when the link was stopped.
 static bool obey(struct jp_link *link, const char *line)
 {
@@ -92,6 +115,10 @@ static bool obey(struct jp_link *link, const char *line)
     }
     if (sscanf(line, "bulk %255s %d %d", topic, &number, &retained) == 3) {
         send_line(link, number, 0, (size_t)retained, bulk);
+        return true;
+    }
+    if (strcmp(line, "tuned") == 0) {
+        print_tuned();
         return true;
     }
     fields = sscanf(line, "stop %d %255s %4095[^\n]", &number, topic, text);

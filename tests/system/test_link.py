@@ -189,6 +189,18 @@ class Good(Case):
         probe.process.kill()
         self.assertEqual(subscriber.wait("status")[0].payload, b"dead")
 
+    def test_pahos_socket_is_found_at_every_connect(self):
+        broker = self.broker()
+        probe = self.probe(url=broker.url)
+        for _ in range(3):
+            probe.wait("UP")
+            probe.say("tuned")
+            tuned = probe.wait("TUNED")
+            self.assertEqual((tuned.reason, tuned.max_packet), (1, 1))
+            broker.stop()
+            probe.wait("DOWN")
+            broker.start()
+
     def test_two_sends_at_once_are_not_taken(self):
         broker = self.slam(on_publish="silent")
         probe = self.probe(url=broker.url)
@@ -434,6 +446,40 @@ class Hostile(Case):
             self.assertEqual(probe.stop("1000 s/status bye"), 0)
         finally:
             broker.process.send_signal(signal.SIGCONT)
+
+    def test_the_will_is_published_when_the_goodbye_was_not_acknowledged(self):
+        broker = self.broker()
+        subscriber = rig.Subscriber(broker.port, "s/#")
+        self.addCleanup(subscriber.close)
+        probe = self.probe(url=broker.url, version=4, will_topic="s/status", will_payload="dead")
+        probe.wait("UP")
+        broker.process.send_signal(signal.SIGSTOP)
+        try:
+            self.assertEqual(probe.stop("1000 s/status bye"), 0)
+        finally:
+            broker.process.send_signal(signal.SIGCONT)
+        self.assertEqual([message.payload for message in subscriber.wait("status", 2)], [b"bye", b"dead"])
+
+    def test_a_short_absence_publishes_no_will(self):
+        broker = self.broker()
+        subscriber = rig.Subscriber(broker.port, "s/#")
+        self.addCleanup(subscriber.close)
+        for name in ("s/first", "s/second"):
+            probe = self.probe(url=broker.url, will_topic="s/status", will_payload="dead")
+            probe.wait("UP")
+            self.assertEqual(probe.send(name).kind, "DELIVERED")
+            probe.process.kill()
+            probe.process.wait()
+        subscriber.wait("second")
+        self.assertEqual(subscriber.of("status"), [])
+
+    def test_a_shorter_keep_alive_of_the_broker_is_obeyed(self):
+        broker = self.broker(options="max_keepalive 11\n")
+        probe = self.probe(url=broker.url, keepalive_s=600)
+        self.assertEqual(probe.wait("UP", "REFUSED").kind, "UP")
+        self.assertEqual(broker.log().count("New client connected"), 2)
+        self.assertIn("k11)", broker.log())
+        self.assertEqual(probe.send("t").kind, "DELIVERED")
 
     def test_the_end_during_a_dial(self):
         broker = self.slam(on_connect="hang")
