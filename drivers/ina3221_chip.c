@@ -158,17 +158,18 @@ static const char *base_name(const char *path)
     return last ? last + 1 : path;
 }
 
-// A kernel gives each hwmonN once, and each client one hwmonN.
+// Known by the client's name; where a copied folder hides it, by hwmonN, which a kernel gives only once.
 static bool is_known(const struct search *search, const char *path)
 {
     struct jp_ina3221_chip mine, theirs;
 
     jp_ina3221_chip_identify(search->site, path, &mine);
     for (int i = 0; i < search->count; i++) {
-        if (strcmp(base_name(search->found[i].path), base_name(path)) == 0)
-            return true;
-        jp_ina3221_chip_identify(search->site, search->found[i].path, &theirs);
-        if (mine.device[0] && strcmp(mine.device, theirs.device) == 0)
+        const char *other = search->found[i].path;
+
+        jp_ina3221_chip_identify(search->site, other, &theirs);
+        if (mine.device[0] && theirs.device[0] ? strcmp(mine.device, theirs.device) == 0
+                                               : strcmp(base_name(path), base_name(other)) == 0)
             return true;
     }
     return false;

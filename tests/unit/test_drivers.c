@@ -124,6 +124,11 @@ static void one_chip_seen_in_three_places_is_found_once(void **state)
         "&& cp -r sys/bus/i2c/devices/3-0042/hwmon sys/class/");
     assert_int_equal(jp_driver_ina3221_hwmon.probe(&site, found, MAX), 1);
     assert_int_equal(jp_driver_ina3221_hwmon.probe(&site, found, 0), 0);
+    // The same client under another number is the same chip, another client another one.
+    run("mv sys/bus/i2c/drivers/ina3221/3-0042/hwmon/hwmon0 sys/bus/i2c/drivers/ina3221/3-0042/hwmon/hwmon7");
+    assert_int_equal(jp_driver_ina3221_hwmon.probe(&site, found, MAX), 1);
+    run("cp -r sys/bus/i2c/devices/3-0042 sys/bus/i2c/devices/3-0043");
+    assert_int_equal(jp_driver_ina3221_hwmon.probe(&site, found, MAX), 2);
 }
 
 static void a_bad_rail_file_is_missing_and_never_stops_the_others(void **state)
