@@ -90,9 +90,10 @@ void jp_diagnose_read(const struct jp_plan *plan, const struct jp_clock *clock, 
         read_source(&plan->sources[s], clock, &passes[s][1]);
         take(plan, &plan->sources[s], passes[s], now);
     }
-    for (int i = 0; i < plan->run.channel_count && plan->run.total_known; i++)
-        if (plan->run.channels[i].in_total && now->known[i]) {
-            now->total_known = true;
+    now->total_known = plan->run.total_known;
+    for (int i = 0; i < plan->run.channel_count; i++)
+        if (plan->run.channels[i].in_total) {
+            now->total_known = now->total_known && now->known[i];
             now->total_uw += now->uw[i];
         }
 }
@@ -118,6 +119,13 @@ static void check_parts(struct jp_plan *plan, const struct jp_power_now *now, in
         "look again under a steady load; if it stays, the wiring differs from the profile or a shunt is wrong");
 }
 
+static const char *remedy_of(int error)
+{
+    if (error == EACCES || error == EPERM)
+        return JP_REMEDY_PERMISSION;
+    return "read its files under /sys by hand; a switched-off rail may be silent for a while";
+}
+
 void jp_diagnose_readings(struct jp_plan *plan, const struct jp_power_now *now)
 {
     for (int i = 0; i < plan->run.channel_count; i++) {
@@ -126,8 +134,7 @@ void jp_diagnose_readings(struct jp_plan *plan, const struct jp_power_now *now)
         if (!now->known[i]) {
             snprintf(what, sizeof what, "the sensor did not answer: %s",
                      now->error[i] ? strerror(now->error[i]) : "no two readings in a row");
-            jp_plan_problem(plan, what, plan->run.channels[i].name,
-                            "read its files under /sys by hand; a switched-off rail may be silent for a while");
+            jp_plan_problem(plan, what, plan->run.channels[i].name, remedy_of(now->error[i]));
         } else
             check_parts(plan, now, i);
     }

@@ -6,11 +6,14 @@
 #include "clock.h"
 #include "discover.h"
 
+#define JP_REMEDY_PERMISSION                                                                                           \
+    "run as root, or give the service CAP_DAC_READ_SEARCH (the unit joulepost-meter.service has it)"
+
 struct jp_power_now {
     bool known[JP_CHANNELS_MAX];
     int64_t uw[JP_CHANNELS_MAX]; // calibrated
     int error[JP_CHANNELS_MAX];  // not known: positive errno of the last try, 0 when a counter went back
-    bool total_known;
+    bool total_known;            // every channel of the total answered
     int64_t total_uw;
 };
 

@@ -61,7 +61,7 @@ static void tell_open_failed(struct jp_plan *plan, const struct jp_driver *drive
 
     snprintf(what, sizeof what, "%s cannot be opened: %s", driver->name, strerror(error));
     if (error == EACCES || error == EPERM)
-        remedy = "run as root, or give the service CAP_DAC_READ_SEARCH (the unit joulepost-meter.service has it)";
+        remedy = JP_REMEDY_PERMISSION;
     jp_plan_problem(plan, what, path, remedy);
 }
 

@@ -47,10 +47,26 @@ static void parts_above_their_whole_are_told(void **state)
     jp_diagnose_readings(&plan, &now);
     assert_int_equal(plan.problem_count, 0);
     assert_true(now.total_known && now.total_uw == 5000 * 1024 && now.uw[1] == 5000 * 200);
+    put(file, "\n");
+    jp_diagnose_read(&plan, &jp_clock_real, &now);
+    assert_true(now.total_known && !now.known[1]);
     put(file, "1200\n");
     jp_diagnose_read(&plan, &jp_clock_real, &now);
     jp_diagnose_readings(&plan, &now);
     assert_string_equal(problem("its parts read")->where, "VDD_IN");
+}
+
+static void a_total_with_a_silent_member_is_not_told(void **state)
+{
+    static struct jp_power_now now;
+
+    (void)state;
+    tree("orin-nano");
+    discover();
+    put("/sys/devices/platform/bus@0/c240000.i2c/i2c-1/1-0040/hwmon/hwmon1/curr1_input", "\n");
+    jp_diagnose_read(&plan, &jp_clock_real, &now);
+    assert_false(now.total_known || now.known[0]);
+    assert_true(now.known[1] && now.error[0] != 0);
 }
 
 static void the_l4t_release_and_power_mode_come_from_their_files(void **state)
@@ -216,6 +232,7 @@ int main(void)
         WITH_ROOT(calibration_is_applied_and_an_unknown_channel_is_told),
         WITH_ROOT(a_wrong_shunt_is_told),
         WITH_ROOT(parts_above_their_whole_are_told),
+        WITH_ROOT(a_total_with_a_silent_member_is_not_told),
         WITH_ROOT(the_l4t_release_and_power_mode_come_from_their_files),
         WITH_ROOT(the_device_name_is_the_same_for_everybody_and_another_for_another_serial),
         WITH_ROOT(names_are_legal_and_their_own),
