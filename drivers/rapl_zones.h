@@ -20,8 +20,8 @@ struct jp_rapl_zone {
     char part_of[33]; // name of the zone whose energy contains this one's, or ""
 };
 
-// Top zones first, each followed by its parts. Zones of intel-rapl-mmio whose name an MSR zone has too are
-// the same counter and left out. Returns the count, 0 where there are none.
+// Top zones first, then their parts, an interface after the other. Zones of intel-rapl-mmio whose name an MSR zone has
+// too are the same counter and left out. Returns the count, 0 where there are none.
 int jp_rapl_zones(const struct jp_site *site, struct jp_rapl_zone *zones, int max);
 
 #endif
