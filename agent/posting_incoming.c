@@ -38,12 +38,14 @@ static void take_grid(struct jp_post *post, const json_t *object)
     jp_registers_price(&post->registers, &post->factor, post->in->config->location.pue);
 }
 
+// mqtt.commands names the family: "task" allows "task start" and "task stop".
 static bool allowed(const struct jp_post *post, const char *command)
 {
     const struct jp_config *config = post->in->config;
+    size_t n = strcspn(command, " ");
 
     for (int i = 0; i < config->mqtt.command_count; i++)
-        if (strcmp(config->mqtt.commands[i], command) == 0)
+        if (strlen(config->mqtt.commands[i]) == n && memcmp(config->mqtt.commands[i], command, n) == 0)
             return true;
     return false;
 }

@@ -252,7 +252,8 @@ static void send_due(struct jp_post *post)
         post->status_due = false;
         post->next_status_ns = now + post->in->config->mqtt.status_s * JP_NS_PER_S;
         jp_post_send(post, JP_POST_STATUS, JP_LEAF_STATUS, jp_post_status(post));
-    } else if (post->meta_due && post->head_run_known) {
+    } else if (post->meta_due && post->head_run_known &&
+               !(post->item_count > 0 && post->items[0].kind == JP_POST_RUN)) { // else it comes with the run
         post->meta_due = false;
         jp_post_send(post, JP_POST_META, JP_LEAF_META, jp_post_meta(post, &post->head_run));
     } else if (now >= post->next_live_ns) {

@@ -111,8 +111,6 @@ static void note_gap(struct jp_post *post, const struct jp_gap *gap)
         lost.mj_known = true;
     }
     count_lost(post, reason_word(gap->reason), &lost);
-    if (strcmp(gap->reason, "hot_full") == 0)
-        post->degraded |= JP_POST_HOT_FULL;
 }
 
 static void note_window(struct jp_post *post, const struct jp_frame *frame, const struct jp_window *window)

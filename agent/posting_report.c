@@ -89,6 +89,16 @@ bool jp_post_status_changed(struct jp_post *post)
            post->status_as_sent.clock != post->in->clock->sync(post->in->clock, NULL);
 }
 
+// Nearly full is when the oldest unsent windows keep meter from opening another segment.
+static void judge_room(struct jp_post *post)
+{
+    int64_t bytes = jp_hot_bytes(post->in->fs, post->in->config->paths_hot);
+
+    post->degraded &= ~(unsigned)JP_POST_HOT_FULL;
+    if (bytes > post->in->config->hot_max_bytes / 8 * 7)
+        post->degraded |= JP_POST_HOT_FULL;
+}
+
 int jp_post_status(struct jp_post *post)
 {
     static const struct {
@@ -111,6 +121,7 @@ int jp_post_status(struct jp_post *post)
     int n = 0;
 
     judge_silence(post);
+    judge_room(post);
     memcpy(status.lost, post->lost, sizeof status.lost);
     for (size_t i = 0; i < sizeof words / sizeof words[0]; i++)
         if (post->degraded & words[i].bit)

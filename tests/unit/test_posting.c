@@ -468,6 +468,99 @@ static void live_comes_every_live_s_from_the_newest_window(void **state)
     json_decref(json);
 }
 
+static void bring(struct world *w, const char *topic, const char *text)
+{
+    struct jp_news *news = &w->news[w->news_count++];
+
+    *news = (struct jp_news){.kind = JP_NEWS_INCOMING, .size = strlen(text)};
+    snprintf(news->topic, sizeof news->topic, "%s", topic);
+    news->payload = malloc(news->size + 1); // one more: an empty one is not NULL
+    memcpy(news->payload, text, news->size);
+}
+
+static void bring_a_factor(struct world *w)
+{
+    go_up(w);
+    if (w->seconds == 12)
+        bring(w, "joulepost/1/grid/FR", "{\"g_per_kwh\":3600,\"source\":\"x\",\"valid_from\":\"2026\"}");
+    if (w->seconds == 14)
+        bring(w, "joulepost/1/grid/FR", "{\"g_per_kwh\":-1}");
+    if (w->seconds == 16)
+        bring(w, "joulepost/1/grid/FR", "");
+}
+
+static void a_live_factor_prices_what_is_sent(void **state)
+{
+    json_t *json;
+
+    (void)state;
+    strcpy(world.config.location.zone, "FR");
+    world.each_second = bring_a_factor;
+    world_post(&world, 41, true);
+    json = json_of(last_of("live"));
+    assert_true(json_real_value(json_object_get(json, "emissions_g")) > 0);
+    json_decref(json);
+    json = json_of(last_of("meta"));
+    assert_string_equal(json_string_value(json_object_get(json_object_get(json, "factor"), "source")), "live:FR");
+    json_decref(json);
+}
+
+static void a_configured_factor_is_not_replaced(void **state)
+{
+    json_t *json;
+
+    (void)state;
+    strcpy(world.config.location.zone, "FR");
+    world.config.location.intensity_g_per_kwh = 42;
+    world.each_second = bring_a_factor;
+    world_post(&world, 41, true);
+    json = json_of(last_of("meta"));
+    assert_true(json_number_value(json_object_get(json_object_get(json, "factor"), "g_per_kwh")) == 42);
+    json_decref(json);
+}
+
+static void bring_commands(struct world *w)
+{
+    go_up(w);
+    if (w->seconds == 5)
+        bring(w, "joulepost/1/bench-1/cmd", "{\"command\":\"task start\",\"name\":\"fit\"}");
+    if (w->seconds == 6)
+        bring(w, "joulepost/1/bench-1/cmd", "{\"command\":\"task stop\",\"name\":\"a b\"}");
+    if (w->seconds == 7)
+        bring(w, "joulepost/1/bench-1/cmd", "{\"command\":\"halt\",\"name\":\"now\"}");
+    if (w->seconds == 8)
+        bring(w, "joulepost/1/bench-1/cmd", "[[[[");
+}
+
+static void only_allowed_commands_reach_meter(void **state)
+{
+    (void)state;
+    world.each_second = bring_commands;
+    world_post(&world, 10, true);
+    assert_string_equal(world.asked, "");
+    world.config.mqtt.command_count = 1;
+    strcpy(world.config.mqtt.commands[0], "task");
+    world.seconds = 0;
+    world_post(&world, 10, true);
+    assert_string_equal(world.asked, "task start fit");
+}
+
+static void the_will_is_exactly_offline(void **state)
+{
+    struct jp_posting_topics store;
+    struct jp_link_config link;
+
+    (void)state;
+    strcpy(world.config.location.zone, "FR");
+    world.config.mqtt.client_id[0] = '\0';
+    jp_posting_link_config(&world.config, "bench-1", &store, &link);
+    assert_string_equal(link.will_payload, "{\"state\":\"offline\"}");
+    assert_string_equal(link.will_topic, "joulepost/1/bench-1/status");
+    assert_string_equal(link.client_id, "joulepost-bench-1");
+    assert_string_equal(link.subscriptions[0], "joulepost/1/grid/FR");
+    assert_null(link.subscriptions[1]); // cmd only when allowed
+}
+
 static void set_the_clock(struct world *w)
 {
     if (w->seconds == 25)
@@ -547,6 +640,10 @@ int main(void)
         TEST(events_and_gaps_are_told_once_over_a_restart),
         TEST(json_carries_the_same_windows),
         TEST(live_comes_every_live_s_from_the_newest_window),
+        TEST(a_live_factor_prices_what_is_sent),
+        TEST(a_configured_factor_is_not_replaced),
+        TEST(only_allowed_commands_reach_meter),
+        TEST(the_will_is_exactly_offline),
         TEST(an_unsynced_clock_is_repaired_from_a_later_anchor),
         TEST(sent_segments_are_removed_and_unsent_ones_kept),
         TEST(the_wake_socket_replaces_a_stale_one),
