@@ -15,6 +15,7 @@
 #include <unistd.h>
 
 #define FILE_MAX 1048576 // a configuration larger than this is a mistake
+#define LINE_MAX_SIZE 12 // ":", ten digits, NUL
 #define INCLUDE_DEPTH 10 // libconfig's own limit
 #define PASSWORD_KEY "mqtt.password"
 
@@ -86,8 +87,7 @@ static int check_includes(const struct jp_config_reader *reader, const char *dir
 // Parses `path` into the initialised `file`. 0, -ENOENT or -EINVAL with the error filled.
 static int parse(const struct jp_config_reader *reader, config_t *file)
 {
-    char dir[JP_PATH_MAX], *slash, *text;
-    const char *name;
+    char dir[JP_PATH_MAX], place[2 * JP_PATH_MAX], *slash, *text;
     int rc;
 
     if (strlen(reader->path) >= sizeof dir)
@@ -104,9 +104,9 @@ static int parse(const struct jp_config_reader *reader, config_t *file)
     rc = check_includes(reader, dir, text, 0);
     config_set_include_dir(file, dir);
     if (rc == 0 && !config_read_string(file, text)) {
-        name = config_error_file(file);
-        snprintf(reader->error, reader->error_size, "%s:%d: %s, allowed: NAME = VALUE; or NAME = { ... };",
-                 name ? name : reader->path, config_error_line(file), config_error_text(file));
+        jp_config_file(reader, config_error_file(file), place, sizeof place);
+        snprintf(reader->error, reader->error_size, "%s:%d: %s, allowed: NAME = VALUE; or NAME = { ... };", place,
+                 config_error_line(file), config_error_text(file));
         rc = -EINVAL;
     }
     free(text);
@@ -145,16 +145,13 @@ static void tell_place(const struct jp_config *config, const char *key, char *ou
     const struct jp_config_reader reader = {config->path, unused, sizeof unused};
     const config_setting_t *setting;
     config_t file;
+    size_t used;
 
     config_init(&file);
     setting = parse(&reader, &file) == 0 ? config_lookup(&file, key) : NULL;
-    if (setting) {
-        const char *name = config_setting_source_file(setting);
-
-        snprintf(out, size, "%s:%u", name ? name : config->path, config_setting_source_line(setting));
-    } else {
-        snprintf(out, size, "%s:1", config->path);
-    }
+    jp_config_file(&reader, setting ? config_setting_source_file(setting) : NULL, out, size - LINE_MAX_SIZE);
+    used = strlen(out);
+    snprintf(out + used, size - used, ":%u", setting ? config_setting_source_line(setting) : 1);
     config_destroy(&file);
 }
 

@@ -196,8 +196,8 @@ static int read_members(const struct jp_config_reader *reader, const config_sett
         const struct jp_key *key = find_key(name, config_setting_name(setting));
 
         if (!key)
-            return jp_config_wrong(reader, setting, "unknown key %s.%s, allowed in %s: %s", name,
-                                   config_setting_name(setting), name, allowed);
+            return jp_config_wrong(reader, setting, "unknown key %s.%s, allowed: %s", name,
+                                   config_setting_name(setting), allowed);
         rc = read_key(reader, key, setting, config);
         if (rc)
             return rc;

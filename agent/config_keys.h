@@ -66,6 +66,9 @@ struct jp_config_reader {
     size_t error_size;
 };
 
+// The path of `file` as libconfig names it: NULL the main file, an included one relative to its folder.
+void jp_config_file(const struct jp_config_reader *reader, const char *file, char *out, size_t size);
+
 // Fills the error with "FILE:LINE: " of the setting and the text. Always -EINVAL.
 int jp_config_wrong(const struct jp_config_reader *reader, const config_setting_t *setting, const char *format, ...)
     __attribute__((format(printf, 3, 4)));

@@ -91,7 +91,7 @@ static void what_it_prints_reads_back_the_same(void **state)
 {
     static const char *const texts[] = {
         "",
-        "mqtt = { url = \"ws://h/a\"; version = \"3.1.1\"; client_id = \"a\\\"b\\\\c\"; };\n"
+        "mqtt = { version = \"3.1.1\"; client_id = \"a\\\"b\\\\c\"; };\n"
         "location = { pue = 1.1; latitude = 0.1; longitude = 1e-7;\n"
         "  mix = ( { source = \"solar\"; share = 0.9; }, { source = \"x\"; share = 0.1; g_per_kwh = 3.3; } ); };\n"
         "calibration = ( { channel = \"a\"; offset_mw = 0.001; }, { channel = \"b\"; scale = 1.3; } );\n"

@@ -1,0 +1,189 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The command line: verbs, flags, exit statuses, and the agent as the keeper of its two halves."""
+import json
+import os
+import signal
+import stat
+import subprocess
+import unittest
+
+from program import PROGRAM, Scratch, children, eventually, run, status
+
+VERBS = ("agent", "meter", "post", "probe", "version")
+HALVES = {"jp-meter", "jp-post"}
+
+
+class Usage(unittest.TestCase):
+    """Bad usage is one line on stderr that names what is wrong and what is allowed, and status 64."""
+
+    def refused(self, *args):
+        result = run(*args)
+        self.assertEqual(result.returncode, 64, result)
+        self.assertEqual(result.stdout, "")
+        self.assertEqual(result.stderr.count("\n"), 1, result.stderr)
+        self.assertIn("allowed:", result.stderr)
+        return result.stderr
+
+    def test_no_verb_lists_the_verbs(self):
+        line = self.refused()
+        for verb in VERBS:
+            self.assertIn(verb, line)
+
+    def test_unknown_verb_is_named(self):
+        self.assertIn("'frobnicate'", self.refused("frobnicate"))
+        self.assertIn("'--version'", self.refused("--version"))
+        self.assertIn("''", self.refused(""))
+
+    def test_unknown_flag_is_named(self):
+        for verb in VERBS:
+            self.assertIn("unknown flag '--bogus'", self.refused(verb, "--bogus"))
+            self.assertIn("unknown flag '-x'", self.refused(verb, "-x"))
+        self.assertIn("unknown flag '--json'", self.refused("agent", "--json"))
+        self.assertIn("unknown flag '--root'", self.refused("version", "--root", "/"))
+
+    def test_surplus_argument_is_named(self):
+        for verb in VERBS:
+            self.assertIn("surplus argument 'more'", self.refused(verb, "more"))
+
+    def test_flag_without_its_value(self):
+        self.assertIn("'-c'", self.refused("meter", "-c"))
+        self.assertIn("'--root'", self.refused("agent", "--root", ""))
+        self.assertIn("'--check=1'", self.refused("agent", "--check=1"))
+
+    def test_root_that_is_no_folder(self):
+        self.assertIn("is not a folder", self.refused("probe", "--root", "/nowhere/at/all"))
+
+
+class Answers(unittest.TestCase):
+    """What is asked for goes to stdout, with status 0."""
+
+    def test_help_of_the_program_and_of_every_verb(self):
+        texts = [run("--help")] + [run(verb, "--help") for verb in VERBS]
+        for result in texts:
+            self.assertEqual((result.returncode, result.stderr), (0, ""))
+            self.assertTrue(result.stdout.startswith("joulepost"), result.stdout)
+        for verb in VERBS:
+            self.assertIn(f"\n  {verb} ", texts[0].stdout)
+
+    def test_version_plain_and_json(self):
+        told = json.loads(run("version", "--json").stdout)
+        self.assertEqual(set(told), {"version", "features"})
+        self.assertEqual(set(told["features"]), {"mqtt", "tls"})
+        self.assertTrue(all(isinstance(value, bool) for value in told["features"].values()))
+        self.assertEqual(run("version").stdout, f"joulepost {told['version']}\n")
+
+    def test_a_closed_stdout_is_a_failure(self):
+        with open("/dev/full", "w", encoding="utf-8") as full:
+            for args in (("version",), ("--help",), ("agent", "--help")):
+                self.assertEqual(subprocess.run([PROGRAM, *args], stdout=full, check=False).returncode, 1)
+
+
+class Agent(Scratch):
+    """The agent keeps both halves running and leaves none behind."""
+
+    def both(self, agent):
+        """{name: pid} once both halves run."""
+        def look():
+            now = children(agent.pid)
+            return now if set(now) == HALVES else None
+        halves = eventually(look)
+        self.assertIsNotNone(halves, self.log())
+        return halves
+
+    def test_sigterm_and_sigint_end_both_halves_with_status_0(self):
+        for number in (signal.SIGTERM, signal.SIGINT):
+            agent = self.start("agent", "-c", self.config())
+            halves = self.both(agent)
+            agent.send_signal(number)
+            self.assertEqual(agent.wait(timeout=20), 0, self.log())
+            self.assertEqual([status(pid) for pid in halves.values()], [{}, {}])
+
+    def test_a_half_that_dies_is_started_again(self):
+        agent = self.start("agent", "-c", self.config())
+        for name in sorted(HALVES):
+            before = self.both(agent)
+            os.kill(before[name], signal.SIGKILL)
+            self.assertTrue(eventually(lambda: children(agent.pid).get(name, before[name]) != before[name]), self.log())
+            after = self.both(agent)
+            other, = HALVES - {name}
+            self.assertEqual(after[other], before[other])
+            self.assertIn(f"{name[3:]} ended with signal 9, again in 0.1 s", self.log())
+        self.assertEqual(self.end(agent), 0)
+
+    def test_the_pause_before_a_restart_doubles(self):
+        agent = self.start("agent", "-c", self.config())
+        for pause in ("0.1", "0.2", "0.4"):
+            os.kill(self.both(agent)["jp-meter"], signal.SIGKILL)
+            self.assertTrue(eventually(lambda: f"again in {pause} s" in self.log()), self.log())
+        self.assertEqual(self.end(agent), 0)
+
+    def test_no_half_outlives_an_agent_that_is_killed(self):
+        agent = self.start("agent", "-c", self.config())
+        halves = self.both(agent)
+        agent.kill()
+        agent.wait()
+        self.assertTrue(eventually(lambda: not any(status(pid) for pid in halves.values())), self.log())
+
+    def test_a_terminals_interrupt_reaches_the_halves_through_the_agent_only(self):
+        agent = self.start("agent", "-c", self.config())
+        halves = self.both(agent)
+        for pid in halves.values():
+            os.kill(pid, signal.SIGINT)
+        self.assertEqual(self.both(agent), halves)
+        self.assertEqual(self.end(agent), 0)
+
+    def test_folders_are_made_with_their_modes(self):
+        agent = self.start("agent", "-c", self.config())
+        self.both(agent)
+        modes = {name: stat.S_IMODE(os.stat(os.path.join(self.dir, name)).st_mode) for name in ("hot", "spool")}
+        self.assertEqual(modes, {"hot": 0o2770, "spool": 0o750})
+        self.assertEqual(self.end(agent), 0)
+
+    @unittest.skipUnless(os.geteuid() == 0, "only root can become another user")
+    def test_started_as_root_the_halves_run_as_the_user(self):
+        agent = self.start("agent", "-c", self.config('user = "nobody";\n'))
+        for pid in self.both(agent).values():
+            self.assertTrue(eventually(lambda: status(pid).get("Uid", "0").split()[0] != "0"), self.log())
+            told = status(pid)
+            self.assertEqual(len(set(told["Uid"].split())), 1)
+            self.assertEqual(len(set(told["Gid"].split())), 1)
+            self.assertEqual(told["Groups"].split(), told["Gid"].split()[:1])
+            self.assertEqual(int(told["CapPrm"], 16), 0)
+        self.assertEqual(str(os.stat(os.path.join(self.dir, "hot")).st_uid), told["Uid"].split()[0])
+        self.assertEqual(self.end(agent), 0)
+
+    @unittest.skipUnless(os.geteuid() == 0, "only root can become another user")
+    def test_a_user_that_does_not_exist_is_nobody_with_a_warning(self):
+        agent = self.start("agent", "-c", self.config('user = "nosuchuser";\n'))
+        self.both(agent)
+        self.assertIn("there is no user nosuchuser", self.log())
+        self.assertEqual(self.end(agent), 0)
+
+    @unittest.skipUnless(os.geteuid() == 0, "for others it cannot be read in the first place")
+    def test_a_secret_that_the_user_cannot_read_ends_the_agent_with_78(self):
+        secret = self.write("pw", "secret\n", 0o600)
+        agent = self.start("agent", "-c", self.config(
+            f'user = "nobody"; mqtt = {{ url = "mqtt://127.0.0.1:9"; username = "u"; password_file = "{secret}"; }};'))
+        self.assertEqual(agent.wait(timeout=20), 78, self.log())
+        self.assertIn("mqtt.password_file", self.log())
+        self.assertNotIn("secret\n", self.log().replace(secret, ""))
+
+    def test_folders_that_cannot_be_made_are_one_clear_line(self):
+        result = run("agent", "-c", self.write("c.conf", 'device = { name = "t"; };\n'
+                                                         'paths = { hot = "/proc/none/hot"; };\n'))
+        self.assertEqual(result.returncode, 1)
+        self.assertIn("paths.hot /proc/none/hot cannot be made", result.stderr)
+
+    def test_each_half_runs_alone_and_stops_in_order(self):
+        path = self.config()
+        for half in ("meter", "post"):
+            for number in (signal.SIGTERM, signal.SIGINT):
+                process = self.start(half, "-c", path)
+                self.assertTrue(eventually(lambda: "SigCgt" in status(process.pid)
+                                           and int(status(process.pid)["SigCgt"], 16) & (1 << (number - 1))))
+                process.send_signal(number)
+                self.assertEqual(process.wait(timeout=20), 0, self.log())
+
+
+if __name__ == "__main__":
+    unittest.main()
