@@ -20,7 +20,9 @@
 
 struct jp_control {
     int fds[1 + JP_CONTROL_CLIENTS]; // listener, then clients; -1 free
+    unsigned turn;                   // whose request comes first
     char path[JP_PATH_MAX];
+    char reply[JP_CONTROL_REPLY_MAX];
     // Answers one request: writes a NUL-terminated JSON object into reply.
     void (*answer)(void *context, const char *request, char *reply, size_t size);
     void *context;

@@ -9,6 +9,7 @@
 #include <string.h>
 #include <sys/socket.h>
 #include <sys/un.h>
+#include <unistd.h>
 
 int jp_notify_open(void)
 {
@@ -50,4 +51,9 @@ int jp_notify_state(int fd, const char *state)
 int jp_notify_wake(int fd, const char *path)
 {
     return send_to(fd, path, "w", 1);
+}
+
+void jp_notify_close(int fd)
+{
+    close(fd);
 }

@@ -18,4 +18,6 @@ bool jp_notify_wanted(void);
 // Sends one byte to the datagram socket at `path`. Never waits. 0, or -errno.
 int jp_notify_wake(int fd, const char *path);
 
+void jp_notify_close(int fd);
+
 #endif

@@ -1,0 +1,238 @@
+// SPDX-License-Identifier: Apache-2.0
+// The loop of the meter half: read, integrate, close the window, append.
+#include "metering.h"
+
+#include "answers.h"
+#include "control.h"
+#include "log.h"
+#include "notify.h"
+
+#include <errno.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#define ALIVE_NS (5 * JP_NS_PER_S) // how often the service manager is told, unless it asks for more
+
+struct meter {
+    const struct jp_metering *in;
+    struct jp_sampler sampler;
+    struct jp_record record;
+    struct jp_answers answers;
+    struct jp_control control;
+    struct pollfd fds[1 + JP_CONTROL_CLIENTS];
+    struct jp_window window;
+    struct jp_bridge bridge;
+    int notify_fd;
+    bool told; // a service manager listens
+    int64_t alive_ns, alive_at_ns;
+    int said; // errno of the write failure that was logged
+};
+
+// What is said aloud ------------------------------------------------------------------------------
+static void say(void *context, const struct jp_sampler_note *note)
+{
+    const struct meter *meter = context;
+    const struct jp_run *run = &meter->in->plan->run;
+
+    switch (note->what) {
+    case JP_NOTE_FAILING:
+        jp_log_warning("%s: reading fails (%s); trying less and less often", run->channels[note->channel].name,
+                       strerror(note->error));
+        break;
+    case JP_NOTE_BACK:
+        jp_log_info("%s: reading works again", run->channels[note->channel].name);
+        break;
+    case JP_NOTE_SLOWED:
+        jp_log_warning("%s: reading takes %lld ms; read every %lld ms from now on",
+                       meter->sampler.sources[note->source].driver->name, (long long)(note->cost_ns / JP_NS_PER_MS),
+                       (long long)(note->every_ns / JP_NS_PER_MS));
+        break;
+    }
+}
+
+static void say_written(struct meter *meter, int rc)
+{
+    if (-rc == meter->said)
+        return;
+    meter->said = -rc;
+    if (rc == 0)
+        jp_log_info("the hot spool takes windows again");
+    else
+        jp_log_warning("%s: %s; windows are added up into a gap meanwhile", meter->in->config->paths_hot,
+                       rc == -ENOSPC ? "the hot spool is full" : strerror(-rc));
+}
+
+static void say_alive(struct meter *meter)
+{
+    int64_t now_ns;
+
+    if (!meter->told)
+        return;
+    now_ns = meter->in->clock->mono_ns(meter->in->clock);
+    if (now_ns - meter->alive_at_ns < meter->alive_ns)
+        return;
+    meter->alive_at_ns = now_ns;
+    jp_notify_state(meter->notify_fd, "WATCHDOG=1");
+}
+
+// The loop -----------------------------------------------------------------------------------------
+static void append(struct meter *meter)
+{
+    jp_record_clock(&meter->record);
+    say_written(meter, jp_record_window(&meter->record, &meter->window));
+    meter->answers.window = meter->window;
+    meter->answers.window_ns = meter->in->clock->mono_ns(meter->in->clock);
+}
+
+static void loop(struct meter *meter)
+{
+    const struct jp_clock *clock = meter->in->clock;
+
+    while (!*meter->in->stop) {
+        unsigned count = jp_control_poll(&meter->control, meter->fds);
+        int ready = clock->wait(clock, meter->fds, count, jp_sampler_next(&meter->sampler));
+
+        if (ready > 0)
+            jp_control_serve(&meter->control, meter->fds, count);
+        if (clock->mono_ns(clock) < jp_sampler_next(&meter->sampler))
+            continue;
+        if (jp_sampler_pass(&meter->sampler, &meter->window))
+            append(meter);
+        say_alive(meter);
+    }
+    if (jp_sampler_stop(&meter->sampler, &meter->window))
+        append(meter);
+}
+
+// The start ----------------------------------------------------------------------------------------
+// Made if missing, with the folders above it: 2770, as post unlinks there what meter wrote.
+static int make_folders(const struct jp_fs *fs, const char *path)
+{
+    char part[JP_PATH_MAX];
+    size_t size = strlen(path);
+    int rc = 0;
+
+    if (size >= sizeof part)
+        return -ENAMETOOLONG;
+    memcpy(part, path, size + 1);
+    for (size_t i = 1; i <= size; i++) {
+        if (path[i] != '/' && path[i] != '\0')
+            continue;
+        part[i] = '\0';
+        rc = fs->mkdir(fs, part, i == size ? 02770 : 0755);
+        part[i] = path[i];
+    }
+    return rc == -EEXIST ? 0 : rc;
+}
+
+static void plan_sampler(struct meter *meter)
+{
+    const struct jp_plan *plan = meter->in->plan;
+    struct jp_sampler *sampler = &meter->sampler;
+
+    sampler->clock = meter->in->clock;
+    sampler->run = &plan->run;
+    sampler->seed = meter->in->entropy->u64(meter->in->entropy);
+    sampler->note = say;
+    sampler->context = meter;
+    sampler->source_count = plan->source_count;
+    memcpy(sampler->range_uj, plan->range_uj, sizeof sampler->range_uj);
+    for (int i = 0; i < plan->source_count; i++) {
+        const struct jp_source *from = &plan->sources[i];
+        struct jp_sampler_source *to = &sampler->sources[i];
+
+        to->driver = from->driver;
+        to->state = from->state;
+        to->count = from->count;
+        memcpy(to->channel, from->channel, sizeof to->channel);
+        memcpy(to->gauge, from->gauge, sizeof to->gauge);
+    }
+    jp_sampler_init(sampler);
+    if (!sampler->poll_reachable)
+        jp_log_warning("a counter may wrap faster than it can be read; its energy may be too low");
+}
+
+static void bridge(struct meter *meter)
+{
+    const struct jp_run *run = &meter->in->plan->run;
+    const struct jp_window *last = &meter->bridge.window;
+
+    for (int i = 0; meter->bridge.known && i < run->channel_count; i++)
+        for (int k = 0; k < meter->bridge.run.channel_count && k < last->channel_count; k++)
+            if (run->channels[i].kind == JP_ENERGY && last->channels[k].raw_uj >= 0 &&
+                strcmp(run->channels[i].name, meter->bridge.run.channels[k].name) == 0)
+                jp_sampler_bridge(&meter->sampler, i, last->channels[k].raw_uj, last->t0_ms + last->span_ms);
+}
+
+static int open_record(struct meter *meter)
+{
+    struct jp_record *record = &meter->record;
+    const struct jp_config *config = meter->in->config;
+    int rc = make_folders(meter->in->fs, config->paths_hot);
+
+    record->clock = meter->in->clock;
+    record->fs = meter->in->fs;
+    record->run = &meter->in->plan->run;
+    record->dir = config->paths_hot;
+    record->max_bytes = config->hot_max_bytes;
+    record->notify_fd = meter->notify_fd;
+    if (rc == 0)
+        rc = jp_record_open(record, meter->in->entropy, &meter->bridge);
+    if (rc)
+        jp_log_error("%s: %s", config->paths_hot, strerror(-rc));
+    return rc;
+}
+
+static void open_control(struct meter *meter)
+{
+    int rc = jp_control_open(&meter->control, meter->in->config->paths_hot);
+
+    if (rc)
+        jp_log_warning("%s/control: %s; top and task will not work", meter->in->config->paths_hot, strerror(-rc));
+    meter->answers.run = &meter->in->plan->run;
+    meter->answers.sampler = &meter->sampler;
+    meter->answers.record = &meter->record;
+    meter->answers.clock = meter->in->clock;
+    meter->control.answer = jp_answers_give;
+    meter->control.context = &meter->answers;
+}
+
+static void begin(struct meter *meter)
+{
+    const char *watchdog = getenv("WATCHDOG_USEC");
+    int64_t asked_ns = watchdog ? strtoll(watchdog, NULL, 10) * 1000 / 3 : 0;
+
+    meter->told = jp_notify_wanted();
+    meter->alive_ns = asked_ns > 0 && asked_ns < ALIVE_NS ? asked_ns : ALIVE_NS;
+    plan_sampler(meter);
+    bridge(meter);
+    jp_sampler_start(&meter->sampler);
+    meter->answers.window_ns = meter->in->clock->mono_ns(meter->in->clock);
+    jp_record_event(&meter->record, "run", "{\"action\":\"start\",\"version\":\"" JOULEPOST_VERSION "\"}");
+    jp_notify_state(meter->notify_fd, "READY=1");
+}
+
+int jp_metering_run(const struct jp_metering *metering)
+{
+    struct meter *meter = calloc(1, sizeof *meter);
+    int rc;
+
+    if (!meter)
+        return -ENOMEM;
+    meter->in = metering;
+    meter->notify_fd = jp_notify_open();
+    rc = open_record(meter);
+    if (rc == 0) {
+        open_control(meter);
+        begin(meter);
+        loop(meter);
+        jp_notify_state(meter->notify_fd, "STOPPING=1");
+        jp_control_close(&meter->control);
+        jp_record_close(&meter->record);
+    }
+    if (meter->notify_fd >= 0)
+        jp_notify_close(meter->notify_fd);
+    free(meter);
+    return rc;
+}

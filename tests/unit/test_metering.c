@@ -1,0 +1,344 @@
+// SPDX-License-Identifier: Apache-2.0
+// metering.c and record.c: the frames and their order, no joule lost when the spool is full, no allocation.
+#define _GNU_SOURCE
+#include "control.h"
+#include "fake_sensor.h"
+#include "log.h"
+#include "metering.h"
+#include "record.h"
+
+#include <errno.h>
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include <cmocka.h>
+
+#define START (1000 * JP_NS_PER_S)
+#define FRAMES_MAX 8192
+
+static char dir[64];
+static struct fake_clock clk;
+static struct fake_chip chip;
+static struct fake_chip *chip_state = &chip;
+static struct jp_config config;
+static struct jp_plan *plan;
+static volatile sig_atomic_t stop;
+static int64_t windows_to_go_ns;
+static volatile bool counting; // the compiler knows malloc too well
+static volatile long allocations;
+static void *volatile kept;
+
+void *__real_malloc(size_t size);
+void *__real_calloc(size_t count, size_t size);
+void *__real_realloc(void *old, size_t size);
+void *__wrap_malloc(size_t size);
+void *__wrap_calloc(size_t count, size_t size);
+void *__wrap_realloc(void *old, size_t size);
+
+void *__wrap_malloc(size_t size)
+{
+    allocations += counting;
+    return __real_malloc(size);
+}
+
+void *__wrap_calloc(size_t count, size_t size)
+{
+    allocations += counting;
+    return __real_calloc(count, size);
+}
+
+void *__wrap_realloc(void *old, size_t size)
+{
+    allocations += counting;
+    return __real_realloc(old, size);
+}
+
+// 10 W on the counter, 5 W on the rail.
+static int steady(struct fake_chip *self, int index, int64_t t_ns, int64_t *value)
+{
+    *value = self->info[index].kind == JP_ENERGY ? t_ns / 100 : 5000000;
+    return 0;
+}
+
+static void (*each_wait)(void);
+
+static void on_wait(struct fake_clock *clock, int64_t until_ns)
+{
+    (void)until_ns;
+    if (each_wait)
+        each_wait();
+    if (clock->now_ns >= windows_to_go_ns)
+        stop = 1;
+}
+
+static int set_up(void **state)
+{
+    (void)state;
+    strcpy(dir, "/tmp/jp-metering-XXXXXX");
+    assert_non_null(mkdtemp(dir));
+    memset(&chip, 0, sizeof chip);
+    jp_log_open("test", JP_LOG_ERROR);
+    clk = fake_clock_at(START);
+    clk.on_wait = on_wait;
+    chip = (struct fake_chip){.clock = &clk, .count = 2, .value = steady};
+    chip.info[0].kind = JP_POWER;
+    chip.info[1].kind = JP_ENERGY;
+    memset(&config, 0, sizeof config);
+    snprintf(config.paths_hot, sizeof config.paths_hot, "%s/hot", dir);
+    config.hot_max_bytes = 1048576;
+    plan = calloc(1, sizeof *plan);
+    each_wait = NULL;
+    counting = false;
+    return 0;
+}
+
+static int tear_down(void **state)
+{
+    char command[128];
+
+    (void)state;
+    free(plan);
+    snprintf(command, sizeof command, "rm -rf %s", dir);
+    return system(command);
+}
+
+// One life of meter, `seconds` long.
+static void live(uint64_t id, int64_t seconds)
+{
+    struct jp_metering metering = {.clock = &clk.door,
+                                   .fs = &jp_fs_real,
+                                   .entropy = &jp_entropy_real,
+                                   .config = &config,
+                                   .plan = plan,
+                                   .stop = &stop};
+
+    memset(plan, 0, sizeof *plan);
+    plan->run.id = id;
+    strcpy(plan->run.boot, "11111111-2222-3333-4444-555555555555");
+    strcpy(plan->run.device, "bench");
+    plan->run.window_ms = 1000;
+    plan->run.interval_ms = 200;
+    plan->run.block_windows = 10;
+    plan->run.channel_count = 2;
+    plan->run.total_known = true;
+    plan->source_count = 1;
+    plan->sources[0].driver = &fake_driver;
+    plan->sources[0].state = &chip_state;
+    plan->sources[0].count = 2;
+    for (int i = 0; i < 2; i++) {
+        strcpy(plan->run.channels[i].name, i ? "package-0" : "VDD_IN");
+        plan->run.channels[i].kind = chip.info[i].kind;
+        plan->run.channels[i].scale = 1;
+        plan->run.channels[i].in_total = i == 1;
+        plan->sources[0].channel[i] = i;
+        plan->sources[0].gauge[i] = -1;
+    }
+    plan->range_uj[1] = 262143328850;
+    stop = 0;
+    windows_to_go_ns = clk.now_ns + seconds * JP_NS_PER_S;
+    assert_int_equal(jp_metering_run(&metering), 0);
+}
+
+// What stands in the spool.
+static struct {
+    int type;
+    uint64_t run, first, last;
+    int64_t mj[2];
+} seen[FRAMES_MAX];
+static int seen_count;
+
+static void see(const struct jp_frame *frame)
+{
+    static struct jp_run run;
+    static struct jp_window window;
+    static struct jp_gap gap;
+    struct jp_event event;
+
+    assert_true(seen_count < FRAMES_MAX);
+    memset(&seen[seen_count], 0, sizeof seen[0]);
+    seen[seen_count].type = frame->type;
+    if (frame->type == JP_FRAME_RUN) {
+        assert_int_equal(jp_run_decode(&run, frame->payload, frame->size), 0);
+        seen[seen_count].run = run.id;
+    } else if (frame->type == JP_FRAME_WINDOW) {
+        assert_int_equal(jp_window_decode(&window, frame->payload, frame->size), 0);
+        seen[seen_count].run = window.run;
+        seen[seen_count].first = seen[seen_count].last = window.seq;
+        for (int i = 0; i < 2; i++)
+            seen[seen_count].mj[i] = window.channels[i].mj;
+    } else if (frame->type == JP_FRAME_GAP) {
+        assert_int_equal(jp_gap_decode(&gap, frame->payload, frame->size), 0);
+        assert_string_equal(gap.reason, "hot_full");
+        seen[seen_count].run = gap.run;
+        seen[seen_count].first = gap.first_seq;
+        seen[seen_count].last = gap.last_seq;
+        memcpy(seen[seen_count].mj, gap.mj, sizeof seen[0].mj);
+    } else if (frame->type == JP_FRAME_EVENT) {
+        assert_int_equal(jp_event_decode(&event, frame->payload, frame->size), 0);
+        assert_string_equal(event.kind, "run");
+        seen[seen_count].run = event.run;
+    }
+    seen_count++;
+}
+
+static struct jp_pos read_spool(struct jp_pos from)
+{
+    struct jp_hot_reader reader;
+    struct jp_frame frame;
+    int found;
+
+    assert_int_equal(jp_hot_reader_open(&reader, &jp_fs_real, config.paths_hot, from), 0);
+    while ((found = jp_hot_reader_next(&reader, &frame)) == JP_HOT_FRAME) {
+        see(&frame);
+        from = frame.next;
+    }
+    assert_int_equal(found, JP_HOT_NOT_YET);
+    jp_hot_reader_close(&reader);
+    return from;
+}
+
+// Every sequence of the run once, in order, as a window or inside a gap; its joules added up.
+static int64_t add_up(uint64_t run, int channel, uint64_t *next_seq)
+{
+    int64_t mj = 0;
+
+    *next_seq = 0;
+    for (int i = 0; i < seen_count; i++) {
+        if (seen[i].run != run || (seen[i].type != JP_FRAME_WINDOW && seen[i].type != JP_FRAME_GAP))
+            continue;
+        assert_true(seen[i].first == *next_seq);
+        *next_seq = seen[i].last + 1;
+        mj += seen[i].mj[channel];
+    }
+    return mj;
+}
+
+static void frames_stand_in_their_order(void **state)
+{
+    uint64_t windows;
+
+    (void)state;
+    live(7, 20);
+    seen_count = 0;
+    read_spool((struct jp_pos){0, 0});
+    assert_int_equal(seen[0].type, JP_FRAME_RUN);
+    assert_int_equal(seen[1].type, JP_FRAME_ANCHOR);
+    assert_int_equal(seen[seen_count - 1].type, JP_FRAME_SEAL);
+    assert_true(llabs(add_up(7, 0, &windows) - 100000) <= 1000);
+    assert_true(windows >= 20);
+    assert_true(llabs(add_up(7, 1, &windows) - 200000) <= 4000);
+    assert_true(access(config.paths_hot, F_OK) == 0);
+}
+
+static void restart_in_one_boot_loses_no_joule_of_a_counter(void **state)
+{
+    uint64_t windows;
+    int64_t from_ns = clk.now_ns, mj;
+
+    (void)state;
+    live(7, 15);
+    clk.now_ns += 40 * JP_NS_PER_S;
+    live(8, 15);
+    seen_count = 0;
+    read_spool((struct jp_pos){0, 0});
+    mj = add_up(7, 1, &windows) + add_up(8, 1, &windows);
+    assert_true(llabs(mj - (clk.now_ns - from_ns) / 100000) <= 1);
+}
+
+static void step_of_the_wall_clock_gives_one_anchor(void **state)
+{
+    int anchors = 0;
+
+    (void)state;
+    live(7, 3);
+    clk.real_offset_ns += 86400 * JP_NS_PER_S;
+    live(8, 3);
+    seen_count = 0;
+    read_spool((struct jp_pos){0, 0});
+    for (int i = 0; i < seen_count; i++)
+        anchors += seen[i].type == JP_FRAME_ANCHOR;
+    assert_in_range(anchors, 2, 4);
+}
+
+static void nobody_reads_and_the_joules_wait_in_a_gap(void **state)
+{
+    struct jp_pos read;
+    uint64_t windows;
+    int64_t from_ns = clk.now_ns, mj;
+    int gaps = 0;
+
+    (void)state;
+    config.hot_max_bytes = 16384;
+    live(7, 600);
+    clk.now_ns += 5 * JP_NS_PER_S;
+    live(8, 100); // the gap of run 7 waits on, another begins
+    seen_count = 0;
+    read = read_spool((struct jp_pos){0, 0});
+    add_up(7, 1, &windows);
+    assert_true(windows > 50 && windows < 600);
+    config.hot_max_bytes = 1048576;
+    clk.now_ns += 5 * JP_NS_PER_S;
+    live(9, 100);
+    read = read_spool(read);
+    for (int i = 0; i < seen_count; i++)
+        gaps += seen[i].type == JP_FRAME_GAP;
+    assert_in_range(gaps, 2, 3); // the last room may take a gap and no window
+    mj = add_up(7, 1, &windows);
+    assert_true(windows >= 600);
+    mj += add_up(8, 1, &windows);
+    assert_true(windows >= 100);
+    mj += add_up(9, 1, &windows);
+    assert_true(llabs(mj - (clk.now_ns - from_ns) / 100000) <= 2);
+    live(10, 1);
+    read_spool(read);
+    for (int i = 0; i < seen_count; i++)
+        gaps -= seen[i].type == JP_FRAME_GAP;
+    assert_int_equal(gaps, 0); // a later start says none again
+}
+
+static void count_from_here(void)
+{
+    counting = true;
+}
+
+static void nothing_is_allocated_after_the_first_sample(void **state)
+{
+    (void)state;
+    allocations = 0;
+    each_wait = count_from_here;
+    live(7, 200); // 1000 ticks, several segments
+    counting = false;
+    assert_true(clk.wakes >= 1000);
+    assert_true(allocations == 0);
+    counting = true;
+    kept = malloc(1);
+    free((void *)kept);
+    counting = false;
+    assert_true(allocations == 1); // the counter counts
+}
+
+static void one_wake_up_a_tick(void **state)
+{
+    (void)state;
+    live(7, 200);
+    assert_in_range(clk.wakes, 1000, 1050);
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test_setup_teardown(frames_stand_in_their_order, set_up, tear_down),
+        cmocka_unit_test_setup_teardown(restart_in_one_boot_loses_no_joule_of_a_counter, set_up, tear_down),
+        cmocka_unit_test_setup_teardown(step_of_the_wall_clock_gives_one_anchor, set_up, tear_down),
+        cmocka_unit_test_setup_teardown(nobody_reads_and_the_joules_wait_in_a_gap, set_up, tear_down),
+        cmocka_unit_test_setup_teardown(nothing_is_allocated_after_the_first_sample, set_up, tear_down),
+        cmocka_unit_test_setup_teardown(one_wake_up_a_tick, set_up, tear_down),
+    };
+
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
