@@ -111,7 +111,9 @@ void jp_link_session_publish(struct jp_link_session *session, const struct jp_me
     if (message->qos > 0 && !await(session, token, until_ns, news))
         return;
     if (message->qos > 0 && session->ack_reason >= 0x80) {
-        verdict(news, session->ack_reason, MQTTReasonCode_toString((enum MQTTReasonCodes)session->ack_reason));
+        const char *text = MQTTReasonCode_toString((enum MQTTReasonCodes)session->ack_reason);
+
+        verdict(news, session->ack_reason, text ? text : "refused by the broker");
         return;
     }
     verdict(news, 0, NULL);

@@ -147,11 +147,13 @@ static int connect_five(struct jp_link_session *session, MQTTClient_connectOptio
     MQTTProperties connect = MQTTProperties_initializer;
     MQTTProperties will = MQTTProperties_initializer;
     MQTTProperty delay = {.identifier = MQTTPROPERTY_CODE_WILL_DELAY_INTERVAL, .value.integer4 = WILL_DELAY_S};
+    MQTTProperty largest = {.identifier = MQTTPROPERTY_CODE_MAXIMUM_PACKET_SIZE, .value.integer4 = JP_MESSAGE_MAX};
     MQTTProperty expiry = {.identifier = MQTTPROPERTY_CODE_SESSION_EXPIRY_INTERVAL, .value.integer4 = SESSION_EXPIRY_S};
     MQTTResponse response;
     int rc;
 
     MQTTProperties_add(&connect, &expiry);
+    MQTTProperties_add(&connect, &largest);
     MQTTProperties_add(&will, &delay);
     response = MQTTClient_connect5(session->handle, options, &connect, options->will ? &will : NULL);
     rc = (int)response.reasonCode;
