@@ -65,6 +65,7 @@ struct jp_post {
     bool barred;                // a RUN item waits at the queue's end
     bool run_known, head_run_known;
     struct jp_run run, head_run; // of the windows packed; of the newest window
+    struct jp_run run_before;    // a killed meter's last gap is written by the next one
     uint8_t *run_payload;        // of `run`
     size_t run_size;
     char spool_id[33];

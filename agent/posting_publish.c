@@ -179,11 +179,17 @@ static int gap_message(struct jp_post *post, const struct jp_post_item *item)
 {
     struct jp_records_head head;
     static struct jp_gap gap;
+    static const struct jp_run nameless; // energies without names would be taken for others
+    const struct jp_run *run = &nameless;
 
-    if (jp_gap_decode(&gap, post->bytes, item->size) || !post->run_known)
+    if (jp_gap_decode(&gap, post->bytes, item->size))
         return -EBADMSG;
+    if (post->run_known && gap.run == post->run.id)
+        run = &post->run;
+    else if (gap.run == post->run_before.id)
+        run = &post->run_before;
     jp_post_head(post, &item->anchor, &head);
-    return jp_payload_gap(&head, &post->run, &gap, (char *)post->message, message_room(post));
+    return jp_payload_gap(&head, run, &gap, (char *)post->message, message_room(post));
 }
 
 static int run_message(struct jp_post *post, const struct jp_post_item *item, struct jp_run *run)
@@ -196,8 +202,9 @@ static int run_message(struct jp_post *post, const struct jp_post_item *item, st
     event.boot_ms =
         item->anchor.known ? item->anchor.anchor.boot_ms : post->in->clock->boot_ns(post->in->clock) / 1000000;
     snprintf(event.detail, sizeof event.detail,
-             "{\"device\":\"%s\",\"boot\":\"%s\",\"window_ms\":%d,\"block_windows\":%d}", post->in->device, run->boot,
-             run->window_ms, run->block_windows);
+             "{\"action\":\"start\",\"version\":\"%s\",\"device\":\"%s\",\"boot\":\"%s\",\"window_ms\":%d,"
+             "\"block_windows\":%d}",
+             post->tail.header.tool, post->in->device, run->boot, run->window_ms, run->block_windows);
     return jp_payload_event(&head, &event, (char *)post->message, message_room(post));
 }
 

@@ -183,8 +183,10 @@ static void pack(struct jp_post *post, const struct jp_frame *frame)
 
 int jp_post_adopt_run(struct jp_post *post, const void *payload, size_t size)
 {
-    int rc = jp_run_decode(&post->run, payload, size);
+    int rc;
 
+    post->run_before = post->run;
+    rc = jp_run_decode(&post->run, payload, size);
     jp_block_end(&post->block);
     post->run_known = false;
     if (rc == 0)
@@ -214,6 +216,14 @@ static void take_run(struct jp_post *post, const struct jp_frame *frame)
     post->barred = true;
 }
 
+// The event of a run's start is said from its RUN frame: with what only post knows of it.
+static bool of_run(const struct jp_frame *frame)
+{
+    struct jp_event event;
+
+    return jp_event_decode(&event, frame->payload, frame->size) == 0 && strcmp(event.kind, "run") == 0;
+}
+
 static void take(struct jp_post *post, const struct jp_frame *frame)
 {
     bool told = jp_pos_compare(frame->at, post->told) < 0;
@@ -233,7 +243,7 @@ static void take(struct jp_post *post, const struct jp_frame *frame)
             post->anchor = (struct jp_post_anchor){true, anchor};
         break;
     case JP_FRAME_EVENT:
-        if (!told)
+        if (!told && !of_run(frame))
             enqueue(post, JP_POST_EVENT, frame);
         break;
     case JP_FRAME_GAP:

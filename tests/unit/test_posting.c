@@ -248,11 +248,25 @@ static void a_seal_closes_the_block_and_stop_sends_it(void **state)
 
 static void a_new_run_ends_the_block_of_the_old(void **state)
 {
+    struct jp_gap gap = {.run = 0x51,
+                         .first_seq = 4,
+                         .last_seq = 4,
+                         .windows = 1,
+                         .reason = "hot_full",
+                         .channel_count = 2,
+                         .mj = {1, 2},
+                         .known = {true, true}};
+    struct jp_event start = {.run = 0x52, .kind = "run", .detail = "{}"}; // said from the RUN frame already
+    uint8_t bytes[512];
+    json_t *json;
+
     (void)state;
     world.metering = false;
     for (int i = 0; i < 4; i++)
         world_append_window(&world);
     world_start_meter(&world, 0x52); // the first meter was killed: no SEAL
+    world_append(&world, JP_FRAME_EVENT, bytes, jp_event_encode(&start, bytes, sizeof bytes));
+    world_append(&world, JP_FRAME_GAP, bytes, jp_gap_encode(&gap, bytes, sizeof bytes));
     world.next_seq = 20;
     for (int i = 0; i < 10; i++)
         world_append_window(&world);
@@ -261,6 +275,10 @@ static void a_new_run_ends_the_block_of_the_old(void **state)
     subscribe();
     assert_int_equal(got.windows, 14);
     assert_int_equal(count_leaf("event"), 2);
+    assert_int_equal(count_leaf("gap"), 1);
+    json = json_of(last_of("gap"));
+    assert_int_equal(json_integer_value(json_object_get(json_object_get(json, "energy_mj"), "r0")), 1);
+    json_decref(json);
     assert_true(got.seen[3] && got.seen[20] && got.seen[29]);
 }
 
