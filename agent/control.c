@@ -75,9 +75,13 @@ int jp_control_open(struct jp_control *control, const char *dir)
 
 unsigned jp_control_poll(const struct jp_control *control, struct pollfd *fds)
 {
-    for (int i = 0; i < 1 + JP_CONTROL_CLIENTS; i++)
+    unsigned count = 1 + JP_CONTROL_CLIENTS;
+
+    while (count > 0 && control->fds[count - 1] < 0)
+        count--; // mostly only the listener is left
+    for (unsigned i = 0; i < count; i++)
         fds[i] = (struct pollfd){.fd = control->fds[i], .events = POLLIN};
-    return 1 + JP_CONTROL_CLIENTS;
+    return count;
 }
 
 static bool in_groups(int fd, gid_t group)
@@ -158,7 +162,7 @@ void jp_control_serve(struct jp_control *control, const struct pollfd *fds, unsi
 {
     if (count > 0 && fds[0].revents)
         take_client(control);
-    for (unsigned i = 0; i + 1 < count; i++) {
+    for (unsigned i = 0; count > 1 && i < count - 1; i++) {
         unsigned slot = 1 + (control->turn + i) % (count - 1);
 
         if (fds[slot].revents && fds[slot].fd >= 0 && fds[slot].fd == control->fds[slot]) {

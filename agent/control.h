@@ -30,7 +30,7 @@ struct jp_control {
 
 // Makes the socket in `dir` (a stale one is replaced). 0, or -errno.
 int jp_control_open(struct jp_control *control, const char *dir);
-// Fills `fds` (1 + JP_CONTROL_CLIENTS) for the next wait; returns how many.
+// Fills `fds` (room for 1 + JP_CONTROL_CLIENTS) for the next wait; returns how many.
 unsigned jp_control_poll(const struct jp_control *control, struct pollfd *fds);
 // Serves what the wait found ready: at most one request.
 void jp_control_serve(struct jp_control *control, const struct pollfd *fds, unsigned count);

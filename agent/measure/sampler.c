@@ -27,6 +27,19 @@ static bool has_power(const struct jp_sampler *sampler, const struct jp_sampler_
     return false;
 }
 
+// A model's reading is a mean since the one before: jitter has nothing to catch there.
+static bool wants_jitter(const struct jp_sampler *sampler, const struct jp_sampler_source *source)
+{
+    for (int i = 0; i < source->count; i++) {
+        const struct jp_run_channel *channel =
+            source->channel[i] < 0 ? NULL : &sampler->run->channels[source->channel[i]];
+
+        if (channel && channel->kind == JP_POWER && channel->method == JP_MEASURED)
+            return true;
+    }
+    return false;
+}
+
 static void plan_polls(struct jp_sampler *sampler)
 {
     sampler->poll_ns = sampler->window_ns;
@@ -47,9 +60,12 @@ static void plan_ticks(struct jp_sampler *sampler)
     plan_polls(sampler);
     if (!sampler->jitters) {
         // Whole ticks a window: a pass falls on every border.
-        int64_t ticks = (sampler->window_ns + sampler->poll_ns - 1) / sampler->poll_ns;
+        int64_t want_ns = sampler->poll_ns;
 
-        sampler->tick_ns = sampler->window_ns / ticks;
+        for (int i = 0; i < sampler->source_count; i++)
+            if (has_power(sampler, &sampler->sources[i]))
+                want_ns = min64(want_ns, sampler->sources[i].every_ns);
+        sampler->tick_ns = sampler->window_ns / ((sampler->window_ns + want_ns - 1) / want_ns);
         return;
     }
     sampler->tick_ns = interval_ns;
@@ -84,7 +100,7 @@ void jp_sampler_init(struct jp_sampler *sampler)
     sampler->jitters = false;
     for (int i = 0; i < sampler->source_count; i++) {
         plan_source(sampler, &sampler->sources[i]);
-        sampler->jitters |= has_power(sampler, &sampler->sources[i]);
+        sampler->jitters |= wants_jitter(sampler, &sampler->sources[i]);
     }
     plan_ticks(sampler);
     jp_jitter_seed(&sampler->jitter, sampler->seed);
@@ -140,6 +156,14 @@ static bool is_late(void *context)
     return sampler->slow;
 }
 
+// Without jitter passes lie a whole tick apart but for the wake-up's own lateness.
+static bool powers_due(const struct jp_sampler *sampler, const struct jp_sampler_source *source)
+{
+    int64_t slack_ns = sampler->jitters ? 0 : sampler->tick_ns / 4;
+
+    return source->every_ns <= sampler->tick_ns || sampler->pass_ns - source->last_ns >= source->every_ns - slack_ns;
+}
+
 static bool is_due(const struct jp_sampler *sampler, const struct jp_sampler_source *source, int index)
 {
     const struct jp_track *track;
@@ -151,7 +175,7 @@ static bool is_due(const struct jp_sampler *sampler, const struct jp_sampler_sou
     track = &sampler->tracks[source->channel[index]];
     if (track->integrator.kind == JP_ENERGY)
         return sampler->border_due || sampler->poll_ns < sampler->window_ns;
-    return source->every_ns <= sampler->tick_ns || sampler->pass_ns - source->last_ns >= source->every_ns;
+    return powers_due(sampler, source);
 }
 
 // Marks what this pass reads; true when there is anything.
@@ -242,8 +266,7 @@ static void read_source(struct jp_sampler *sampler, struct jp_sampler_source *so
 {
     struct jp_pass pass = {.readings = sampler->readings, .late = is_late, .context = sampler};
     int64_t end_ns;
-    bool powers = sampler->first || source->every_ns <= sampler->tick_ns ||
-                  sampler->pass_ns - source->last_ns >= source->every_ns;
+    bool powers = sampler->first || powers_due(sampler, source);
 
     if (!want(sampler, source))
         return;

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 // The sampler: when to read what, and windows out of it. Reads clocks and drivers, writes nothing.
 //
-// One absolute schedule on MONOTONIC. Powers are read once a period, all in one pass, at a random instant
+// One absolute schedule on MONOTONIC. Measured powers are read once a period, all in one pass, at a random instant
 // inside it; counters and gauges in the first pass at or after a window's border, counters more often where
 // half their wrap time is shorter. After jp_sampler_init nothing allocates.
 #ifndef JP_SAMPLER_H
@@ -49,7 +49,7 @@ struct jp_sampler {
     int64_t tick_ns, window_ns;
     int64_t poll_ns;     // the counters' period: window_ns, or less where a wrap asks for it
     bool poll_reachable; // false: a counter may wrap faster than it can be told
-    bool jitters;        // there are powers
+    bool jitters;        // there are measured powers
     struct jp_jitter jitter;
     // State.
     int64_t origin_ns, tick, next_ns; // of the schedule; the tick to come and its instant

@@ -517,6 +517,30 @@ static void slow_chip_is_read_less_often_and_that_is_said_once(void **state)
     assert_in_range(chip.reads[0], 36, 56);
 }
 
+static void models_and_counters_wake_once_a_window(void **state)
+{
+    static const enum jp_kind kinds[] = {JP_POWER, JP_ENERGY};
+
+    (void)state;
+    counter_fails_at = 0;
+    wraps = false;
+    set_up(kinds, 2);
+    run.channels[0].method = JP_MODELLED;
+    sampler.sources[0].driver = &(const struct jp_driver){.name = "model", .read = fake_read, .min_period_ms = 1000};
+    script = ten_watts;
+    begin();
+    for (int k = 0; k < 20; k++) {
+        struct jp_window w;
+
+        clk.now_ns += k % 3 * MS; // a wake-up is never quite on time
+        w = next();
+        assert_int_equal(w.channels[0].covered_ms, 1000);
+        assert_int_equal(w.channels[1].covered_ms, 1000);
+        assert_true(w.channels[1].mj == 10000);
+    }
+    assert_true(chip.reads[0] == 21 && chip.reads[1] == 21);
+}
+
 static int stuck_value(struct fake_chip *self, int index, int64_t t_ns, int64_t *value)
 {
     if (index == 1 && t_ns > START + 5 * S && t_ns < START + 60 * S)
@@ -626,6 +650,7 @@ int main(void)
         cmocka_unit_test(bad_channel_backs_off_alone_and_is_reported_on_edges),
         cmocka_unit_test(r1_polls_a_small_counter_often_enough),
         cmocka_unit_test(slow_chip_is_read_less_often_and_that_is_said_once),
+        cmocka_unit_test(models_and_counters_wake_once_a_window),
         cmocka_unit_test(stuck_transfer_skips_the_rest_of_its_pass_and_backs_off),
         cmocka_unit_test(restart_in_the_same_boot_bridges_the_counter),
         cmocka_unit_test(final_pass_closes_the_window_going_on),
