@@ -160,6 +160,7 @@ class Agent(Scratch):
         self.assertEqual(self.end(agent), 0)
 
     @unittest.skipUnless(os.geteuid() == 0, "for others it cannot be read in the first place")
+    @unittest.skipUnless(json.loads(run("version", "--json").stdout)["features"]["mqtt"], "built without MQTT")
     def test_a_secret_that_the_user_cannot_read_ends_the_agent_with_78(self):
         secret = self.write("pw", "secret\n", 0o600)
         agent = self.start("agent", "-c", self.config(
