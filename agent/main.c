@@ -18,6 +18,7 @@ static const struct verb verbs[] = {
     {"meter", jp_cmd_meter, "the measuring half alone"},
     {"post", jp_cmd_post, "the delivering half alone"},
     {"probe", jp_cmd_probe, "what is here, what it measures, what is missing"},
+    {"task", jp_cmd_task, "mark work inside the running agent"},
     {"version", jp_cmd_version, "which version this is"},
 };
 

@@ -14,6 +14,7 @@ int jp_cmd_agent(int argc, char **argv);
 int jp_cmd_meter(int argc, char **argv);
 int jp_cmd_post(int argc, char **argv);
 int jp_cmd_probe(int argc, char **argv);
+int jp_cmd_task(int argc, char **argv);
 int jp_cmd_version(int argc, char **argv);
 
 #endif

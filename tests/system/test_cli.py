@@ -9,7 +9,7 @@ import unittest
 
 from program import PROGRAM, Scratch, children, eventually, run, status
 
-VERBS = ("agent", "meter", "post", "probe", "version")
+VERBS = ("agent", "meter", "post", "probe", "task", "version")
 HALVES = {"jp-meter", "jp-post"}
 
 
@@ -43,7 +43,16 @@ class Usage(unittest.TestCase):
 
     def test_surplus_argument_is_named(self):
         for verb in VERBS:
-            self.assertIn("surplus argument 'more'", self.refused(verb, "more"))
+            if verb != "task":
+                self.assertIn("surplus argument 'more'", self.refused(verb, "more"))
+        self.assertIn("too many words", self.refused("task", "start", "a", "more"))
+
+    def test_task_without_its_words(self):
+        self.assertIn("neither start nor stop", self.refused("task"))
+        self.assertIn("'begin'", self.refused("task", "begin", "a"))
+        self.assertIn("the name is missing", self.refused("task", "stop"))
+        for name in ("a b", "a" * 33, "", "\u00e4"):
+            self.assertIn("is not possible", self.refused("task", "start", name))
 
     def test_flag_without_its_value(self):
         self.assertIn("'-c'", self.refused("meter", "-c"))
@@ -130,6 +139,19 @@ class Agent(Scratch):
         for pid in halves.values():
             os.kill(pid, signal.SIGINT)
         self.assertEqual(self.both(agent), halves)
+        self.assertEqual(self.end(agent), 0)
+
+    def test_task_reaches_the_running_meter(self):
+        path = self.config()
+        result = run("task", "start", "job", "-c", path)
+        self.assertEqual(result.returncode, 1)
+        self.assertIn("no agent runs", result.stderr)
+        agent = self.start("agent", "-c", path)
+        self.both(agent)
+        self.assertTrue(eventually(lambda: run("task", "-c", path, "start", "job").returncode == 0), self.log())
+        twice = run("task", "stop", "other", "-c", path)
+        self.assertEqual((twice.returncode, twice.stdout), (1, ""))
+        self.assertEqual(run("task", "stop", "job", "-c", path).returncode, 0)
         self.assertEqual(self.end(agent), 0)
 
     def test_folders_are_made_with_their_modes(self):
