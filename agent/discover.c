@@ -219,13 +219,15 @@ static void name_run(const struct jp_discovery *how, struct jp_plan *plan)
 {
     static const struct jp_site here = {.root = ""};
     struct jp_run *run = &plan->run;
+    char boot[64]; // the file ends with a newline, which an exact buffer would not hold
 
     run->id = how->run_id;
     run->window_ms = how->config->sampling.window_ms;
     run->block_windows = how->config->sampling.block_windows;
     run->interval_ms = how->config->sampling.interval_ms;
-    if (jp_site_read(&here, "/proc/sys/kernel/random/boot_id", run->boot, sizeof run->boot) < 0)
-        run->boot[0] = '\0';
+    if (jp_site_read(&here, "/proc/sys/kernel/random/boot_id", boot, sizeof boot) < 0)
+        boot[0] = '\0';
+    snprintf(run->boot, sizeof run->boot, "%.36s", boot);
     if (jp_device_name(how->site, how->config, run->device, sizeof run->device) != 0) {
         snprintf(run->device, sizeof run->device, "unnamed");
         jp_plan_problem(plan, "this machine has neither an id nor a serial number", "/etc/machine-id",

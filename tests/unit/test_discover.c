@@ -43,6 +43,14 @@ static void orin_nano_takes_its_input_as_the_total(void **state)
     assert_int_equal(plan.problem_count, 0);
 }
 
+static void a_run_carries_this_machines_boot_id_whole(void **state)
+{
+    (void)state;
+    tree("orin-nano");
+    discover();
+    assert_int_equal(strlen(plan.run.boot), 36);
+}
+
 static void x86_adds_packages_and_dram_and_shows_psys(void **state)
 {
     (void)state;
@@ -207,6 +215,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         WITH_ROOT(agx_orin_of_jetpack_5_and_6_adds_its_three_inputs),
         WITH_ROOT(orin_nano_takes_its_input_as_the_total),
+        WITH_ROOT(a_run_carries_this_machines_boot_id_whole),
         WITH_ROOT(x86_adds_packages_and_dram_and_shows_psys),
         WITH_ROOT(a_board_file_of_the_user_makes_psys_the_total),
         WITH_ROOT(an_unknown_board_has_rails_and_no_total),
