@@ -354,6 +354,33 @@ static int64_t five_watts(int index, double s, int *error)
     return 5000000;
 }
 
+static int64_t fails_at_the_border(int index, double s, int *error)
+{
+    (void)index;
+    if (s >= 1 && s < 1.2)
+        *error = EAGAIN;
+    return 5000000;
+}
+
+static void power_unread_at_a_border_leaves_a_hole_before_it_only(void **state)
+{
+    struct jp_window w;
+    int64_t last_ns;
+
+    (void)state;
+    set_up_one(JP_POWER);
+    script = fails_at_the_border;
+    begin();
+    w = next();
+    last_ns = START + w.channels[0].covered_ms * MS;
+    assert_in_range(last_ns, START + 800 * MS, START + 999 * MS);
+    assert_int_equal(w.channels[0].cause, JP_CAUSE_READ_ERROR);
+    assert_in_range(w.channels[0].mj - 5 * w.channels[0].covered_ms, 0, 5);
+    w = next();
+    assert_in_range(w.channels[0].mj, 4999, 5001);
+    assert_int_equal(w.channels[0].covered_ms, 1000);
+}
+
 static void stall_is_one_long_window_with_its_hole(void **state)
 {
     struct jp_window w;
@@ -643,6 +670,7 @@ int main(void)
         cmocka_unit_test(wrap_then_reset_are_told_apart),
         cmocka_unit_test(jump_forward_is_implausible),
         cmocka_unit_test(negative_power_is_data),
+        cmocka_unit_test(power_unread_at_a_border_leaves_a_hole_before_it_only),
         cmocka_unit_test(stall_is_one_long_window_with_its_hole),
         cmocka_unit_test(stall_costs_a_counter_nothing),
         cmocka_unit_test(suspend_belongs_to_its_window_and_costs_powers_their_coverage),
