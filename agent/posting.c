@@ -110,6 +110,7 @@ static void on_up(struct jp_post *post, const struct jp_news *news)
     post->live_sent = false;
     post->next_live_ns = post->next_item_ns = now;
     post->blocks_max = JP_POST_ITEMS;
+    post->json_room = JP_MESSAGE_MAX;
     post->tries = 0;
     jp_post_read(post);
 }
@@ -258,6 +259,9 @@ static int prepare(struct jp_post *post)
     if (config->location.zone[0])
         jp_topic_grid(post->grid_topic, JP_TOPIC_MAX, config->mqtt.root, config->location.zone);
     jp_topic_leaf(post->cmd_topic, JP_TOPIC_MAX, config->mqtt.root, post->in->device, JP_LEAF_CMD);
+    if (config->mqtt.release == JP_RELEASE_COLLECTOR)
+        jp_log_warning("mqtt.release = \"collector\" needs a durable spool, which this version does not have: what the "
+                       "broker acknowledges is released");
     if (!post->in->link)
         jp_log_info("no mqtt.url: nothing is published; history is bounded by hot.max_bytes (%lld)",
                     (long long)config->hot_max_bytes);

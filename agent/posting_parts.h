@@ -107,7 +107,10 @@ struct jp_post {
     int64_t next_live_ns, next_status_ns, next_item_ns;
     uint64_t live_run, live_seq;
     bool live_sent;
-    int blocks_max; // in one message
+    int blocks_max;      // in one message
+    size_t sending_size; // bytes of the records message under way
+    size_t json_room;    // bytes of one JSON message at most
+    int sending_count;   // JSON: windows under way
     int tries;
     int64_t delay_s;
     uint64_t refused;

@@ -99,7 +99,7 @@ static int records_cbor(struct jp_post *post, const struct jp_records_head *head
 static int records_json(struct jp_post *post, const struct jp_records_head *head)
 {
     struct jp_payload_windows array;
-    size_t room = message_room(post), from = 0;
+    size_t room = message_room(post) < post->json_room ? message_room(post) : post->json_room, from = 0;
     int most = blocks_together(post), part = post->part;
 
     post->sending_blocks = 0;
@@ -120,6 +120,7 @@ static int records_json(struct jp_post *post, const struct jp_records_head *head
         from += post->items[i].size;
         part = 0;
     }
+    post->sending_count = array.count;
     return array.count > 0 ? jp_payload_windows_end(&array) : -EMSGSIZE;
 }
 
@@ -160,6 +161,7 @@ static void send_records(struct jp_post *post)
         back_off(post, false);
         return;
     }
+    post->sending_size = (size_t)(size > 0 ? size : 0);
     if (size < 0 || jp_post_send(post, JP_POST_RECORDS, JP_LEAF_RECORDS, size))
         back_off(post, true);
 }
@@ -338,6 +340,21 @@ void jp_post_delivered(struct jp_post *post)
     jp_post_read(post);
 }
 
+// Makes the next records message smaller than the one refused. False: it is one block, or one JSON window.
+static bool split(struct jp_post *post)
+{
+    if (post->in->config->mqtt.format == JP_RECORDS_JSON) {
+        if (post->sending_count < 2)
+            return false;
+        post->json_room = post->sending_size / 2 + 1;
+        return true;
+    }
+    if (post->sending_blocks < 2)
+        return false;
+    post->blocks_max = post->sending_blocks / 2;
+    return true;
+}
+
 void jp_post_failed(struct jp_post *post, int reason, const char *text)
 {
     enum jp_post_sending what = post->sending;
@@ -355,10 +372,8 @@ void jp_post_failed(struct jp_post *post, int reason, const char *text)
         back_off(post, true);
         return;
     }
-    if (reason == REASON_TOO_LARGE && post->sending_blocks > 1) {
-        post->blocks_max = post->sending_blocks / 2;
+    if (reason == REASON_TOO_LARGE && what == JP_POST_RECORDS && split(post))
         return;
-    }
     post->tries++;
     refuse(post, text && text[0] ? text : "reason code 0x80 or above");
     back_off(post, (reason == REASON_TOPIC_INVALID || reason == REASON_PAYLOAD_INVALID) && post->tries < TRIES_MAX);
