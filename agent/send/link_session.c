@@ -14,7 +14,7 @@
 enum {
     CONNECT_TIMEOUT_S = 10,
     WILL_DELAY_S = 10,
-    // The will also comes when the session ends: without a session that lasts longer, at once.
+    // MQTT 5.0 3.1.3.2.2: the will also comes when the session ends, so the session outlasts the delay.
     SESSION_EXPIRY_S = 15,
     // Bounds a publish into a full send buffer; ack_timeout_s rules where the buffer has room.
     SEND_TIMEOUT_S = 20,

@@ -3,6 +3,7 @@
 import os
 import queue
 import signal
+import socket
 import subprocess
 import threading
 import time
@@ -494,6 +495,21 @@ class Hostile(Case):
             probe.process.wait()
         subscriber.wait("second")
         self.assertEqual(subscriber.of("status"), [])
+
+    def test_the_session_outlasts_the_will_delay(self):
+        # MQTT 5.0 3.1.3.2.2: the will comes after its delay or at the session's end, whichever is first.
+        with socket.socket() as listener:
+            listener.bind(("127.0.0.1", 0))
+            listener.listen()
+            listener.settimeout(rig.PATIENCE_S)
+            self.probe(url=f"mqtt://127.0.0.1:{listener.getsockname()[1]}", will_topic="s/status", will_payload="dead")
+            with listener.accept()[0] as peer:
+                peer.settimeout(rig.PATIENCE_S)
+                connect = b""
+                while b"dead" not in connect:
+                    connect += peer.recv(4096)
+        self.assertIn(b"\x18" + (10).to_bytes(4, "big"), connect)
+        self.assertIn(b"\x11" + (15).to_bytes(4, "big"), connect)
 
     def test_a_shorter_keep_alive_of_the_broker_is_obeyed(self):
         broker = self.broker(options="max_keepalive 11\n")
