@@ -69,7 +69,7 @@ static int check_includes(const struct jp_config_reader *reader, const char *dir
 
     for (const char *line = text; rc == 0 && line && depth < INCLUDE_DEPTH;
          line = (line = strchr(line, '\n')) ? line + 1 : NULL) {
-        if (sscanf(line, " @include \"%511[^\"\n]\"", name) != 1)
+        if (line[strspn(line, " \t")] != '@' || sscanf(line, " @include \"%511[^\"\n]\"", name) != 1)
             continue;
         snprintf(path, sizeof path, "%s%s%s", name[0] == '/' ? "" : dir, name[0] == '/' ? "" : "/", name);
         if (stat(path, &st))
