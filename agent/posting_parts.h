@@ -63,6 +63,7 @@ struct jp_post {
     struct jp_hot_reader ahead; // only looks, while the queue has no room; buffer NULL when closed
     struct jp_pos head;         // frames below were looked at
     bool barred;                // a RUN item waits at the queue's end
+    bool stalled;               // the last read stopped before the end of the data
     bool run_known, head_run_known;
     struct jp_run run, head_run; // of the windows packed; of the newest window
     struct jp_run run_before;    // a killed meter's last gap is written by the next one

@@ -337,7 +337,8 @@ void jp_post_delivered(struct jp_post *post)
         post->run_event_sent = true;
     else
         item_told(post);
-    jp_post_read(post);
+    if (post->stalled)
+        jp_post_read(post);
 }
 
 // Makes the next records message smaller than the one refused. False: it is one block, or one JSON window.

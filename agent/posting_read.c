@@ -343,7 +343,8 @@ void jp_post_read(struct jp_post *post)
         hot_error(post, rc);
     else if (rc == JP_HOT_NOT_YET)
         post->degraded &= ~(unsigned)JP_POST_HOT_ERROR;
-    if (post->barred || !jp_post_queue_room(post)) {
+    post->stalled = post->barred || !jp_post_queue_room(post);
+    if (post->stalled) {
         look_ahead(post);
         return;
     }
