@@ -6,6 +6,7 @@
 #include "channels.h"
 #include "diagnose.h"
 #include "facts.h"
+#include "replay.h"
 #include "tdp.h"
 
 #include <errno.h>
@@ -13,8 +14,6 @@
 #include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
-
-#define REPLAY_TRACE "/replay.trace"
 
 void jp_plan_problem(struct jp_plan *plan, const char *what, const char *where, const char *remedy)
 {
@@ -138,11 +137,23 @@ static bool replay_wanted(const struct jp_discovery *how)
 
     if (how->config->driver_count > 0 || how->site->root[0] == '\0')
         return false;
-    fd = jp_site_open(how->site, REPLAY_TRACE);
+    fd = jp_site_open(how->site, JP_REPLAY_PATH);
     if (fd < 0)
         return false;
     close(fd);
     return true;
+}
+
+// A trace may be made: what it says of itself goes wherever its numbers go.
+static void take_note(const struct jp_discovery *how, struct jp_plan *plan)
+{
+    char where[64];
+    int line = 0, rc = jp_replay_note(how->site, plan->run.facts.note, sizeof plan->run.facts.note, &line);
+
+    if (rc != -EINVAL)
+        return;
+    snprintf(where, sizeof where, "%s:%d", JP_REPLAY_PATH, line);
+    jp_plan_problem(plan, "this line of the trace is wrong", where, "correct it (docs/drivers.md has the format)");
 }
 
 static int open_measuring(const struct jp_discovery *how, struct jp_plan *plan)
@@ -156,6 +167,8 @@ static int open_measuring(const struct jp_discovery *how, struct jp_plan *plan)
         if (!is_model(driver) && (listed(how->config, driver->name) || (any && is_replay(driver) == replay)))
             rc = open_driver(how, plan, driver);
     }
+    if (replay || listed(how->config, "replay"))
+        take_note(how, plan);
     return rc;
 }
 

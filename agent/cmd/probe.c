@@ -89,6 +89,8 @@ static void print_machine(const struct look *look)
         printf("%-10s L4T %s, JetPack %s\n", "release", facts->l4t, facts->jetpack[0] ? facts->jetpack : "unknown");
     if (facts->power_mode[0])
         print_fact("power mode", facts->power_mode);
+    if (facts->note[0])
+        print_fact("replayed", facts->note);
     printf("%-10s", "drivers");
     for (int i = 0; i < look->plan.driver_count; i++)
         printf(" %s", look->plan.drivers_used[i]);

@@ -60,6 +60,7 @@ static const struct field facts_fields[] = {
     TEXT_FIELD(jp_facts, "l4t", l4t),
     TEXT_FIELD(jp_facts, "jetpack", jetpack),
     TEXT_FIELD(jp_facts, "power_mode", power_mode),
+    TEXT_FIELD(jp_facts, "note", note),
 };
 
 static const struct field run_fields[] = {

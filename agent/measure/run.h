@@ -44,6 +44,7 @@ struct jp_facts {
     int64_t ram_bytes;
     char os_name[JP_TEXT_MAX], l4t[JP_NAME_MAX], jetpack[JP_NAME_MAX];
     char power_mode[JP_NAME_MAX];
+    char note[JP_TEXT_MAX]; // what a replayed trace says of itself; "" for a machine
 };
 
 struct jp_run {

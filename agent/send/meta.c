@@ -88,13 +88,16 @@ static json_t *board_json(const struct jp_facts *facts)
 json_t *jp_meta_json(const struct jp_run *run, const struct jp_factor *factor, double pue, const char *spool_id)
 {
     const struct jp_facts *facts = &run->facts;
+    json_t *meta = json_pack("{s:s, s:o, s:{s:o, s:o}, s:{s:o, s:o}, s:o, s:{s:o, s:o, s:o}, s:o, s:o, s:o, s:o, s:o}",
+                             "device", run->device, "board", board_json(facts), "gpu", "count",
+                             count_or_null(facts->gpu_count, 0), "name", text_or_null(facts->gpu_name), "cpu", "count",
+                             count_or_null(facts->cpu_count, 1), "model", text_or_null(facts->cpu_model), "ram_bytes",
+                             count_or_null(facts->ram_bytes, 1), "os", "name", text_or_null(facts->os_name), "l4t",
+                             text_or_null(facts->l4t), "jetpack", text_or_null(facts->jetpack), "power_mode",
+                             text_or_null(facts->power_mode), "channels", channels_json(run), "total", total_json(run),
+                             "factor", factor_json(factor, pue), "spool_id", text_or_null(spool_id));
 
-    return json_pack("{s:s, s:o, s:{s:o, s:o}, s:{s:o, s:o}, s:o, s:{s:o, s:o, s:o}, s:o, s:o, s:o, s:o, s:o}",
-                     "device", run->device, "board", board_json(facts), "gpu", "count",
-                     count_or_null(facts->gpu_count, 0), "name", text_or_null(facts->gpu_name), "cpu", "count",
-                     count_or_null(facts->cpu_count, 1), "model", text_or_null(facts->cpu_model), "ram_bytes",
-                     count_or_null(facts->ram_bytes, 1), "os", "name", text_or_null(facts->os_name), "l4t",
-                     text_or_null(facts->l4t), "jetpack", text_or_null(facts->jetpack), "power_mode",
-                     text_or_null(facts->power_mode), "channels", channels_json(run), "total", total_json(run),
-                     "factor", factor_json(factor, pue), "spool_id", text_or_null(spool_id));
+    if (meta && facts->note[0])
+        json_object_set_new(meta, "note", text_or_null(facts->note));
+    return meta;
 }

@@ -152,12 +152,14 @@ static void a_replayed_board_is_the_board(void **state)
 {
     (void)state;
     put("/proc/device-tree/compatible", "nvidia,p3701-0000");
-    put("/replay.trace", "joulepost-trace 1\nperiod_ms 200\nchannel VDD_GPU_SOC power\nchannel VDD_CPU_CV power\n"
-                         "channel VIN_SYS_5V0 power\nchannel VDDQ_VDD2_1V8AO power\nrows\n"
-                         "3000000 1000000 3000000 500000\n");
+    put("/replay.trace",
+        "joulepost-trace 1\nnote made for a test\nperiod_ms 200\nchannel VDD_GPU_SOC power\nchannel VDD_CPU_CV power\n"
+        "channel VIN_SYS_5V0 power\nchannel VDDQ_VDD2_1V8AO power\nrows\n"
+        "3000000 1000000 3000000 500000\n");
     discover();
     assert_agx_orin();
     assert_string_equal(plan.drivers_used[0], "replay");
+    assert_string_equal(plan.run.facts.note, "made for a test");
 }
 
 static void a_forced_board_must_exist(void **state)
