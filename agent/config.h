@@ -105,6 +105,11 @@ void jp_config_print(const struct jp_config *config, FILE *out);
 // The seconds of data a power cut may take: block_windows x window_ms + ack_timeout_s.
 double jp_config_loss_window_s(const struct jp_config *config);
 
+#define JP_CONFIG_UNUSED_MAX 16
+// Keys that are set to more than their default and that nothing in this version reads. Fills up to max
+// (borrowed texts); their count.
+int jp_config_unused(const struct jp_config *config, const char **keys, int max);
+
 // The factor the configuration alone gives (configured value, mix, region, country; else unknown).
 void jp_config_factor(const struct jp_config *config, struct jp_factor *factor);
 

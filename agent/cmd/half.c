@@ -71,8 +71,13 @@ static int become(const struct jp_half_setup *setup)
     return rc ? rc : jp_identity_can_write(setup->config);
 }
 
-static void log_problems(const struct jp_plan *plan)
+static void log_problems(const struct jp_plan *plan, const struct jp_config *config)
 {
+    const char *unused[JP_CONFIG_UNUSED_MAX];
+    int count = jp_config_unused(config, unused, JP_CONFIG_UNUSED_MAX);
+
+    for (int i = 0; i < count; i++)
+        jp_log_warning("%s is set and has no effect in this version", unused[i]);
     for (int i = 0; i < plan->problem_count; i++)
         jp_log_warning("%s (%s): %s", plan->problems[i].what, plan->problems[i].where, plan->problems[i].remedy);
 }
@@ -94,7 +99,7 @@ int jp_half_meter(const struct jp_half_setup *setup)
         free(plan);
         return JP_EXIT_CONFIG;
     }
-    log_problems(plan);
+    log_problems(plan, setup->config);
     rc = become(setup);
     if (rc == 0) {
         const struct jp_metering metering = {.clock = &jp_clock_real,

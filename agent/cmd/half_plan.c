@@ -43,6 +43,7 @@ int jp_half_print_plan(const struct jp_half_setup *setup)
     const struct jp_site site = {.root = setup->root};
     const struct jp_config *config = setup->config;
     struct jp_plan *plan = calloc(1, sizeof *plan);
+    const char *unused[JP_CONFIG_UNUSED_MAX];
     char error[1024];
 
     if (!plan) {
@@ -59,8 +60,11 @@ int jp_half_print_plan(const struct jp_half_setup *setup)
     print_channels(&plan->run);
     for (int i = 0; i < plan->problem_count; i++)
         printf("# problem: %s (%s): %s\n", plan->problems[i].what, plan->problems[i].where, plan->problems[i].remedy);
+    for (int i = 0, count = jp_config_unused(config, unused, JP_CONFIG_UNUSED_MAX); i < count; i++)
+        printf("# no effect yet: %s\n", unused[i]);
     print_factor(config);
-    printf("# a power cut may take the last %.10g s\n", jp_config_loss_window_s(config));
+    printf("# a power cut may take the last %.10g s, and all that waits while the broker is away: windows wait in %s\n",
+           jp_config_loss_window_s(config), config->paths_hot);
     if (config->mqtt.url[0])
         printf("# publishes to %s below %s/%s\n", config->mqtt.url, config->mqtt.root, plan->run.device);
     else

@@ -250,6 +250,21 @@ static void factor_follows_the_order_and_is_never_guessed(void **state)
     assert_string_equal(factor.source, "configured");
 }
 
+static void keys_without_effect_are_named_only_when_set(void **state)
+{
+    const char *keys[JP_CONFIG_UNUSED_MAX];
+
+    (void)state;
+    assert_accepted("");
+    assert_int_equal(jp_config_unused(&config, keys, JP_CONFIG_UNUSED_MAX), 0);
+    assert_accepted("sampling = { hw_average = true; }; spool = { keep = \"all\"; }; location = { latitude = 48.5; "
+                    "longitude = 2; };");
+    assert_int_equal(jp_config_unused(&config, keys, JP_CONFIG_UNUSED_MAX), 3);
+    assert_string_equal(keys[0], "sampling.hw_average");
+    assert_string_equal(keys[1], "spool.keep");
+    assert_string_equal(keys[2], "location.latitude, .longitude");
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -263,6 +278,7 @@ int main(void)
         cmocka_unit_test(impossible_combinations_name_the_missing_half),
         cmocka_unit_test(a_mix_is_whole_and_made_of_known_sources),
         cmocka_unit_test(factor_follows_the_order_and_is_never_guessed),
+        cmocka_unit_test(keys_without_effect_are_named_only_when_set),
     };
 
     return cmocka_run_group_tests_name("config", tests, make_dir, remove_dir);
