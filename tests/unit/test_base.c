@@ -19,6 +19,19 @@ static void crc32c_has_the_published_check_value(void **state)
     assert_int_equal(jp_crc32c(0, "", 0), 0);
 }
 
+static void crc32c_of_a_whole_is_that_of_its_pieces(void **state)
+{
+    uint8_t bytes[4099];
+    uint32_t crc = 0;
+
+    (void)state;
+    for (size_t i = 0; i < sizeof bytes; i++)
+        bytes[i] = (uint8_t)(i * i >> 3);
+    for (size_t at = 0; at < sizeof bytes; at++)
+        crc = jp_crc32c(crc, bytes + at, 1);
+    assert_int_equal(jp_crc32c(0, bytes, sizeof bytes), crc);
+}
+
 static void cbor_round_trip(void **state)
 {
     uint8_t bytes[128];
@@ -132,6 +145,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(crc32c_has_the_published_check_value),
+        cmocka_unit_test(crc32c_of_a_whole_is_that_of_its_pieces),
         cmocka_unit_test(cbor_round_trip),
         cmocka_unit_test(cbor_writer_never_passes_its_buffer),
         cmocka_unit_test(cbor_reader_refuses_what_is_cut_or_of_another_type),
