@@ -3,7 +3,6 @@
 #define _GNU_SOURCE
 #include "site.h"
 
-#include <ctype.h>
 #include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
@@ -48,6 +47,11 @@ int jp_site_open(const struct jp_site *site, const char *path)
     return fd < 0 ? -errno : fd;
 }
 
+static bool is_space(char c)
+{
+    return c == ' ' || (c >= '\t' && c <= '\r');
+}
+
 static int read_all(int fd, char *out, size_t size)
 {
     size_t used = 0;
@@ -77,33 +81,54 @@ int jp_site_read(const struct jp_site *site, const char *path, char *out, size_t
     close(fd);
     if (length < 0)
         return length;
-    while (length > 0 && isspace((unsigned char)out[length - 1]))
+    while (length > 0 && is_space(out[length - 1]))
         length--;
     out[length] = '\0';
     return length;
 }
 
-// One decimal integer with white space around it, and nothing else.
-static int parse_i64(const char *text, int64_t *value)
+static bool is_digit(char c)
 {
-    char *end;
-    long long parsed;
+    return c >= '0' && c <= '9';
+}
 
-    while (isspace((unsigned char)*text))
-        text++;
-    if (!*text)
+// Digits up to `end`, counted below zero, where there is one more. Where they end, NULL when they do not fit.
+static const char *take_digits(const char *at, const char *end, int64_t *below)
+{
+    for (*below = 0; at < end && is_digit(*at); at++) {
+        int digit = *at - '0';
+
+        if (*below < (INT64_MIN + digit) / 10)
+            return NULL;
+        *below = *below * 10 - digit;
+    }
+    return at;
+}
+
+// One decimal integer with white space around it, and nothing else. Not strtoll: once a period its code and its
+// locale are cold, and it was a tenth of the meter's time.
+static int parse_i64(const char *text, size_t size, int64_t *value)
+{
+    const char *at = text, *end = text + size;
+    bool negative;
+    int64_t below;
+
+    while (at < end && is_space(*at))
+        at++;
+    if (at == end)
         return -ENODATA;
-    errno = 0;
-    parsed = strtoll(text, &end, 10);
-    if (end == text)
+    negative = *at == '-';
+    at += negative || *at == '+';
+    if (at == end || !is_digit(*at))
         return -EINVAL;
-    if (errno)
-        return -errno;
-    while (isspace((unsigned char)*end))
-        end++;
-    if (*end)
+    at = take_digits(at, end, &below);
+    if (!at || (!negative && below == INT64_MIN))
+        return -ERANGE;
+    while (at < end && is_space(*at))
+        at++;
+    if (at < end)
         return -EINVAL;
-    *value = parsed;
+    *value = negative ? below : -below;
     return 0;
 }
 
@@ -114,7 +139,7 @@ int jp_site_read_i64(const struct jp_site *site, const char *path, int64_t *valu
 
     if (length < 0)
         return length;
-    return strlen(text) == (size_t)length ? parse_i64(text, value) : -EINVAL;
+    return parse_i64(text, (size_t)length, value);
 }
 
 int jp_site_link(const struct jp_site *site, const char *path, char *out, size_t size)
@@ -175,12 +200,7 @@ int jp_site_list(const struct jp_site *site, const char *path, int (*each)(void 
 int jp_site_pread_i64(int fd, int64_t *value)
 {
     char text[NUMBER_TEXT_MAX];
-    ssize_t length = pread(fd, text, sizeof text - 1, 0);
+    ssize_t length = pread(fd, text, sizeof text, 0);
 
-    if (length < 0)
-        return -errno;
-    if (length == 0)
-        return -ENODATA;
-    text[length] = '\0';
-    return strlen(text) == (size_t)length ? parse_i64(text, value) : -EINVAL;
+    return length < 0 ? -errno : parse_i64(text, (size_t)length, value);
 }
