@@ -47,7 +47,7 @@ static void put_milli(struct text *text, const char *name, bool known, int64_t m
 // A total is the sum of its known members, unknown when none is.
 static void put_channels(struct text *text, const struct jp_answers *answers, bool power)
 {
-    const struct jp_window *window = &answers->window;
+    const struct jp_window *window = answers->window;
     int64_t total = 0;
     bool total_known = false;
 
@@ -67,7 +67,7 @@ static void put_channels(struct text *text, const struct jp_answers *answers, bo
 
 static void live(const struct jp_answers *answers, struct text *text)
 {
-    const struct jp_window *window = &answers->window;
+    const struct jp_window *window = answers->window;
 
     put(text, "{\"ok\": true, \"run\": \"%016" PRIx64 "\", \"seq\": ", answers->run->id);
     if (window->span_ms > 0)

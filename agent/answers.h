@@ -12,10 +12,10 @@ struct jp_answers {
     const struct jp_sampler *sampler;
     struct jp_record *record;
     const struct jp_clock *clock;
+    const struct jp_window *window; // the last closed one; span_ms 0 before it
     // State.
-    struct jp_window window; // the last closed one; span_ms 0 before it
-    int64_t window_ns;       // MONOTONIC of its closing, of the start before it
-    char task[JP_NAME_MAX];  // the one that runs, "" none
+    int64_t window_ns;      // MONOTONIC of its closing, of the start before it
+    char task[JP_NAME_MAX]; // the one that runs, "" none
 };
 
 // The `answer` of struct jp_control; context is a struct jp_answers.

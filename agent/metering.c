@@ -81,7 +81,6 @@ static void append(struct meter *meter)
 {
     jp_record_clock(&meter->record);
     say_written(meter, jp_record_window(&meter->record, &meter->window));
-    meter->answers.window = meter->window;
     meter->answers.window_ns = meter->in->clock->mono_ns(meter->in->clock);
 }
 
@@ -194,6 +193,7 @@ static void open_control(struct meter *meter)
     meter->answers.sampler = &meter->sampler;
     meter->answers.record = &meter->record;
     meter->answers.clock = meter->in->clock;
+    meter->answers.window = &meter->window;
     meter->control.answer = jp_answers_give;
     meter->control.context = &meter->answers;
 }

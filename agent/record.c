@@ -162,8 +162,9 @@ static void ask_kernel(struct jp_record *record, struct jp_anchor *anchor)
 {
     anchor->clock = (int)record->clock->sync(record->clock, &anchor->err_ms);
     record->sync_in = SYNC_WINDOWS;
-    snprintf(record->hot.header.clock, sizeof record->hot.header.clock, "%s",
-             jp_clock_state_name((enum jp_clock_state)anchor->clock));
+    if (!record->anchored || anchor->clock != record->anchor.clock)
+        snprintf(record->hot.header.clock, sizeof record->hot.header.clock, "%s",
+                 jp_clock_state_name((enum jp_clock_state)anchor->clock));
 }
 
 void jp_record_clock(struct jp_record *record)

@@ -313,7 +313,7 @@ static void close_window(struct jp_sampler *sampler, int64_t at_ns, struct jp_wi
     for (int i = 0; i < window->channel_count; i++)
         jp_track_border(&sampler->tracks[i], &border, &window->channels[i]);
     window->gauge_count = sampler->run->gauge_count;
-    memcpy(window->gauges, sampler->gauges, sizeof window->gauges);
+    memcpy(window->gauges, sampler->gauges, (size_t)window->gauge_count * sizeof window->gauges[0]);
     sampler->told_sleep_ns = sampler->asleep_ns;
     sampler->t0_ms += border.span_ms;
     sampler->border_ns = at_ns;

@@ -24,6 +24,7 @@
 static char dir[64], hot[96];
 static struct jp_control control;
 static struct jp_answers answers;
+static struct jp_window window;
 static struct jp_sampler sampler;
 static struct jp_record record;
 static struct jp_run run;
@@ -42,6 +43,7 @@ static int set_up(void **state)
     memset(&run, 0, sizeof run);
     memset(&record, 0, sizeof record);
     memset(&answers, 0, sizeof answers);
+    memset(&window, 0, sizeof window);
     memset(&sampler, 0, sizeof sampler);
     run.id = 0xabc;
     strcpy(run.boot, "11111111-2222-3333-4444-555555555555");
@@ -60,6 +62,7 @@ static int set_up(void **state)
     record.notify_fd = -1;
     assert_int_equal(jp_record_open(&record, &jp_entropy_real, &bridge), 0);
     answers = (struct jp_answers){.run = &run, .sampler = &sampler, .record = &record, .clock = &clk.door};
+    answers.window = &window;
     answers.window_ns = clk.now_ns;
     control.answer = jp_answers_give;
     control.context = &answers;
@@ -101,10 +104,10 @@ static bool ok(const char *request)
 
 static void close_a_window(void)
 {
-    answers.window = (struct jp_window){.run = run.id, .seq = 4, .t0_ms = 1004000, .span_ms = 2000};
-    answers.window.channel_count = 2;
-    answers.window.channels[0] = (struct jp_window_channel){.known = true, .mj = 30001, .run_mj = 150005};
-    answers.window.channels[1] = (struct jp_window_channel){.known = false, .run_mj = -7};
+    window = (struct jp_window){.run = run.id, .seq = 4, .t0_ms = 1004000, .span_ms = 2000};
+    window.channel_count = 2;
+    window.channels[0] = (struct jp_window_channel){.known = true, .mj = 30001, .run_mj = 150005};
+    window.channels[1] = (struct jp_window_channel){.known = false, .run_mj = -7};
 }
 
 static void tasks_never_nest_and_names_are_checked(void **state)
