@@ -2,8 +2,8 @@
 // The link door: one MQTT connection in a thread of its own, met only through a mailbox.
 //
 // No call here waits for the network (stop() within its deadline excepted). One message is under way at a
-// time, of any QoS: send() the next after DELIVERED or FAILED. The thread connects by itself, with jitter
-// from 1 s up to retry_max_s between tries, and never stops trying.
+// time: send() the next after DELIVERED or FAILED. A message `aside` goes beside it and costs no news. The thread
+// connects by itself, with jitter from 1 s up to retry_max_s between tries, and never stops trying.
 #ifndef JP_LINK_H
 #define JP_LINK_H
 
@@ -32,7 +32,10 @@ struct jp_message {
     size_t size;
     int qos; // 0 or 1
     bool retained;
-    const char *content_type; // MQTT 5; NULL for none
+    const char *content_type; // MQTT 5; NULL for none; a constant
+    // QoS 0 only: taken whether or not a message is under way, topic and payload are copied, nothing is told of
+    // it, and a newer one replaces one that has not left yet.
+    bool aside;
 };
 
 enum jp_news_kind {
@@ -55,7 +58,7 @@ struct jp_news {
 };
 
 struct jp_link {
-    // 0; -EBUSY while a message is under way; -ENOTCONN when not up (nothing is queued).
+    // 0; -EBUSY while a message is under way; -ENOTCONN when not up (nothing is queued); aside: -ENOMEM.
     int (*send)(struct jp_link *self, const struct jp_message *message);
     // Readable while news wait. The same descriptor for life.
     int (*fd)(const struct jp_link *self);

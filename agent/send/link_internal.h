@@ -64,7 +64,9 @@ struct jp_link_mailbox {
     unsigned first, count;
     bool up, busy; // busy: from send() to DELIVERED or FAILED
     bool waiting;  // outgoing was not taken yet
+    bool ringing;  // news_fd is readable, or will be in a moment
     struct jp_message outgoing;
+    struct jp_message apart; // the message aside not taken yet, a copy of ours; payload NULL when none
     bool dialing, ended;
     int64_t stop_ns; // monotonic deadline of the thread; 0 = not stopping
     bool has_last;
@@ -86,6 +88,7 @@ bool jp_link_mailbox_stop(struct jp_link_mailbox *box, const struct jp_message *
 void jp_link_mailbox_post(struct jp_link_mailbox *box, const struct jp_news *news);
 // Not up any more: a message not taken yet gets its FAILED, then DOWN.
 void jp_link_mailbox_down(struct jp_link_mailbox *box, const char *text);
+// The payload of a message aside, which comes first, is the taker's to free(); its topic lies in the same block.
 bool jp_link_mailbox_take(struct jp_link_mailbox *box, struct jp_message *message);
 // The message to end with; false when there is none or its owner does not wait any more.
 bool jp_link_mailbox_last(struct jp_link_mailbox *box, struct jp_message *message);
@@ -107,6 +110,7 @@ struct jp_link_session {
     int keepalive_s;             // the configured or the broker's, whichever is shorter
     uint32_t max_packet;
     int acked, ack_reason; // the newest acknowledgement: token and reason
+    int64_t looked_ns;     // when packets were last asked for
     char tls_text[160];    // what OpenSSL said during the last dial
 };
 
@@ -114,7 +118,8 @@ int jp_link_session_create(struct jp_link_session *session, char *error, size_t 
 // Connects and subscribes. Fills news with UP (true) or REFUSED (false).
 bool jp_link_session_dial(struct jp_link_session *session, struct jp_news *news);
 bool jp_link_session_connected(const struct jp_link_session *session);
-// Sleeps until `until_ns` at most, a wake-up of the mailbox or a packet; packets are handled.
+// Sleeps until `until_ns` at most, a wake-up of the mailbox or a packet; packets are handled. Does not sleep when
+// it is time to look for packets anyway.
 void jp_link_session_wait(struct jp_link_session *session, int64_t until_ns);
 // Sends and, for QoS 1, waits for the acknowledgement until `until_ns`. Fills news with DELIVERED or FAILED.
 void jp_link_session_publish(struct jp_link_session *session, const struct jp_message *message, int64_t until_ns,

@@ -17,11 +17,12 @@ static void ring_bell(int fd)
     (void)!eventfd_write(fd, 1);
 }
 
-static void silence(int fd)
+// False when it was silent.
+static bool silence(int fd)
 {
     eventfd_t rings;
 
-    (void)!eventfd_read(fd, &rings);
+    return eventfd_read(fd, &rings) == 0;
 }
 
 int jp_link_mailbox_init(struct jp_link_mailbox *box)
@@ -53,15 +54,65 @@ void jp_link_mailbox_free(struct jp_link_mailbox *box)
 
     while (jp_link_mailbox_next(box, &news))
         free(news.payload);
+    free((void *)box->apart.payload);
     close(box->wake_fd);
     close(box->news_fd);
     pthread_cond_destroy(&box->changed);
     pthread_mutex_destroy(&box->mutex);
 }
 
+// Payload and topic in one block.
+static int copy_message(struct jp_message *copy, const struct jp_message *message)
+{
+    size_t topic = strlen(message->topic) + 1;
+    uint8_t *block = malloc(message->size + topic);
+
+    if (!block)
+        return -ENOMEM;
+    memcpy(block, message->payload, message->size);
+    memcpy(block + message->size, message->topic, topic);
+    *copy = *message;
+    copy->payload = block;
+    copy->topic = (const char *)block + message->size;
+    return 0;
+}
+
+// A message lies here not taken: the thread was called for it already.
+static bool pending(const struct jp_link_mailbox *box)
+{
+    return box->waiting || box->apart.payload;
+}
+
+// Bells are rung with the mutex free, as who hears them takes it at once.
+static int send_aside(struct jp_link_mailbox *box, const struct jp_message *message)
+{
+    struct jp_message copy;
+    const void *unused;
+    bool up, ring;
+    int rc = copy_message(&copy, message);
+
+    if (rc)
+        return rc;
+    pthread_mutex_lock(&box->mutex);
+    up = box->up && !box->stop_ns;
+    unused = up ? box->apart.payload : copy.payload;
+    ring = up && !pending(box);
+    if (up)
+        box->apart = copy;
+    pthread_mutex_unlock(&box->mutex);
+    if (ring)
+        ring_bell(box->wake_fd);
+    free((void *)unused);
+    return up ? 0 : -ENOTCONN;
+}
+
 int jp_link_mailbox_send(struct jp_link_mailbox *box, const struct jp_message *message)
 {
+    bool ring = false;
     int rc = 0;
+
+    if (message->aside)
+        return send_aside(box, message);
 
     pthread_mutex_lock(&box->mutex);
     if (box->busy) {
@@ -69,11 +120,13 @@ int jp_link_mailbox_send(struct jp_link_mailbox *box, const struct jp_message *m
     } else if (!box->up || box->stop_ns) {
         rc = -ENOTCONN;
     } else {
+        ring = !pending(box);
         box->outgoing = *message;
         box->busy = box->waiting = true;
-        ring_bell(box->wake_fd);
     }
     pthread_mutex_unlock(&box->mutex);
+    if (ring)
+        ring_bell(box->wake_fd);
     return rc;
 }
 
@@ -87,10 +140,11 @@ bool jp_link_mailbox_next(struct jp_link_mailbox *box, struct jp_news *news)
         *news = box->ring[box->first];
         box->first = (box->first + 1) % JP_LINK_NEWS_MAX;
         box->count--;
-        if (box->count == 0)
-            silence(box->news_fd);
         pthread_cond_broadcast(&box->changed);
     }
+    // News are seen before their bell is heard where it rings late: then it is silenced next time.
+    if (box->count == 0 && box->ringing)
+        box->ringing = !silence(box->news_fd);
     pthread_mutex_unlock(&box->mutex);
     return any;
 }
@@ -137,6 +191,8 @@ static void drop(const struct jp_news *news)
 
 void jp_link_mailbox_post(struct jp_link_mailbox *box, const struct jp_news *news)
 {
+    bool ring = false;
+
     pthread_mutex_lock(&box->mutex);
     while (box->count == JP_LINK_NEWS_MAX && !box->stop_ns)
         pthread_cond_wait(&box->changed, &box->mutex);
@@ -149,9 +205,12 @@ void jp_link_mailbox_post(struct jp_link_mailbox *box, const struct jp_news *new
     } else {
         box->ring[(box->first + box->count) % JP_LINK_NEWS_MAX] = *news;
         box->count++;
-        ring_bell(box->news_fd);
+        ring = !box->ringing;
+        box->ringing = true;
     }
     pthread_mutex_unlock(&box->mutex);
+    if (ring)
+        ring_bell(box->news_fd);
 }
 
 void jp_link_mailbox_down(struct jp_link_mailbox *box, const char *text)
@@ -164,6 +223,8 @@ void jp_link_mailbox_down(struct jp_link_mailbox *box, const char *text)
     box->up = false;
     waiting = box->waiting;
     box->waiting = false;
+    free((void *)box->apart.payload);
+    box->apart.payload = NULL;
     pthread_mutex_unlock(&box->mutex);
     if (waiting)
         jp_link_mailbox_post(box, &news);
@@ -173,15 +234,20 @@ void jp_link_mailbox_down(struct jp_link_mailbox *box, const char *text)
 
 bool jp_link_mailbox_take(struct jp_link_mailbox *box, struct jp_message *message)
 {
-    bool waiting;
+    bool any = true;
 
     pthread_mutex_lock(&box->mutex);
-    waiting = box->waiting;
-    if (waiting)
+    if (box->apart.payload) {
+        *message = box->apart;
+        box->apart.payload = NULL;
+    } else if (box->waiting) {
         *message = box->outgoing;
-    box->waiting = false;
+        box->waiting = false;
+    } else {
+        any = false;
+    }
     pthread_mutex_unlock(&box->mutex);
-    return waiting;
+    return any;
 }
 
 bool jp_link_mailbox_last(struct jp_link_mailbox *box, struct jp_message *message)

@@ -52,7 +52,10 @@ static bool publish_one(struct paho_link *self, const struct jp_message *message
     // Whatever is unacknowledged now stays so: nothing more may follow it on this connection.
     if (news.kind == JP_NEWS_FAILED && news.reason == 0)
         jp_link_session_hang_up(&self->session, false);
-    jp_link_mailbox_post(&self->box, &news);
+    if (message->aside)
+        free((void *)message->payload);
+    else
+        jp_link_mailbox_post(&self->box, &news);
     return news.kind == JP_NEWS_DELIVERED;
 }
 

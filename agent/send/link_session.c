@@ -19,7 +19,7 @@ enum {
     // Bounds a publish into a full send buffer; ack_timeout_s rules where the buffer has room.
     SEND_TIMEOUT_S = 20,
     // Keep-alive and bytes that TLS has read ahead need a look now and then; without the socket, often.
-    TICK_MS = 10000,
+    TICK_MS = 15000,
     TICK_BLIND_MS = 50,
 };
 
@@ -326,18 +326,27 @@ static void receive_all(struct jp_link_session *session)
 
     for (int empty = 0; empty < enough && jp_link_session_connected(session);)
         empty = receive_one(session) ? 0 : empty + 1;
+    session->looked_ns = now_ns();
 }
 
 void jp_link_session_wait(struct jp_link_session *session, int64_t until_ns)
 {
     struct pollfd fds[2] = {{session->box->wake_fd, POLLIN, 0}, {session->fd, POLLIN, 0}};
-    int64_t left_ms = (until_ns - now_ns() + JP_NS_PER_MS - 1) / JP_NS_PER_MS;
     int64_t tick_ms = session->fd < 0 ? TICK_BLIND_MS : session->keepalive_s * 250;
+    int64_t now = now_ns(), left_ms;
 
     tick_ms = tick_ms > TICK_MS || tick_ms == 0 ? TICK_MS : tick_ms;
-    left_ms = left_ms < 0 ? 0 : left_ms;
-    poll(fds, 2, (int)(left_ms < tick_ms ? left_ms : tick_ms));
+    // Awake anyway, and the next look not far: now it costs no wake-up of its own.
+    if (now - session->looked_ns >= tick_ms * JP_NS_PER_MS / 2) {
+        receive_all(session);
+        return;
+    }
+    if (session->looked_ns + tick_ms * JP_NS_PER_MS < until_ns)
+        until_ns = session->looked_ns + tick_ms * JP_NS_PER_MS;
+    left_ms = (until_ns - now + JP_NS_PER_MS - 1) / JP_NS_PER_MS;
+    poll(fds, 2, left_ms < 0 ? 0 : (int)left_ms);
     if (fds[0].revents & POLLIN)
         jp_link_mailbox_awake(session->box);
-    receive_all(session);
+    if (fds[1].revents)
+        receive_all(session);
 }

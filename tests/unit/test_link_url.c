@@ -138,6 +138,38 @@ static void mailbox_takes_one_message_at_a_time_and_only_when_up(void **state)
     jp_link_mailbox_free(&box);
 }
 
+static void mailbox_takes_a_message_aside_beside_another_and_keeps_the_newest(void **state)
+{
+    char text[] = "old";
+    struct jp_message message = {.topic = "t", .payload = "p", .size = 1, .qos = 1}, taken;
+    struct jp_message aside = {.topic = "live", .payload = text, .size = 3, .aside = true};
+    struct jp_news news = {.kind = JP_NEWS_UP};
+    struct jp_link_mailbox box;
+
+    (void)state;
+    assert_int_equal(jp_link_mailbox_init(&box), 0);
+    assert_int_equal(jp_link_mailbox_send(&box, &aside), -ENOTCONN);
+    jp_link_mailbox_post(&box, &news);
+    assert_int_equal(jp_link_mailbox_send(&box, &message), 0);
+    assert_int_equal(jp_link_mailbox_send(&box, &aside), 0);
+    memcpy(text, "new", 3);
+    assert_int_equal(jp_link_mailbox_send(&box, &aside), 0);
+    memcpy(text, "xxx", 3);
+    assert_true(jp_link_mailbox_take(&box, &taken));
+    assert_true(taken.aside && taken.size == 3);
+    assert_memory_equal(taken.payload, "new", 3);
+    assert_string_equal(taken.topic, "live");
+    free((void *)taken.payload);
+    assert_true(jp_link_mailbox_take(&box, &taken));
+    assert_false(taken.aside);
+    assert_int_equal(jp_link_mailbox_send(&box, &aside), 0);
+    jp_link_mailbox_down(&box, "gone");
+    assert_false(jp_link_mailbox_take(&box, &taken));
+    jp_link_mailbox_post(&box, &news);
+    assert_false(jp_link_mailbox_take(&box, &taken));
+    jp_link_mailbox_free(&box);
+}
+
 static void mailbox_fails_an_untaken_message_when_the_link_goes_down(void **state)
 {
     static const enum jp_news_kind want[] = {JP_NEWS_UP, JP_NEWS_FAILED, JP_NEWS_DOWN};
@@ -209,6 +241,7 @@ int main(void)
         cmocka_unit_test(delays_double_from_one_second_to_the_limit_with_jitter),
         cmocka_unit_test(refusals_have_words),
         cmocka_unit_test(mailbox_takes_one_message_at_a_time_and_only_when_up),
+        cmocka_unit_test(mailbox_takes_a_message_aside_beside_another_and_keeps_the_newest),
         cmocka_unit_test(mailbox_fails_an_untaken_message_when_the_link_goes_down),
         cmocka_unit_test(mailbox_descriptor_is_readable_exactly_while_news_wait),
         cmocka_unit_test(mailbox_stop_gives_up_on_a_thread_that_does_not_end),
