@@ -166,10 +166,12 @@ static int64_t deadline(const struct jp_post *post)
 {
     int64_t until = now_ns(post) + (post->watchdog_ns > 0 ? post->watchdog_ns : IDLE_NS);
 
-    if (!post->up || post->sending != JP_POST_IDLE)
-        return post->up && post->next_live_ns > now_ns(post) && post->next_live_ns < until ? post->next_live_ns : until;
-    if (post->next_live_ns < until)
+    if (!post->up)
+        return until;
+    if (!jp_post_live_held(post) && post->next_live_ns < until)
         until = post->next_live_ns;
+    if (post->sending != JP_POST_IDLE)
+        return until;
     if (post->next_status_ns < until)
         until = post->next_status_ns;
     if (post->item_count > 0 && post->next_item_ns < until)
@@ -190,7 +192,7 @@ static int turn(struct jp_post *post, int64_t until)
     rc = post->in->clock->wait(post->in->clock, fds, 2, until);
     if (rc < 0 && rc != -EINTR)
         return rc;
-    if (post->wake_fd >= 0 && drain_wake(post->wake_fd))
+    if ((fds[0].revents & POLLIN) && drain_wake(post->wake_fd))
         jp_post_read(post);
     else if (post->up && now_ns(post) >= post->next_live_ns)
         jp_post_read(post);
@@ -294,6 +296,7 @@ static struct jp_post *create(const struct jp_posting *in)
     open_notify(post);
     post->bytes = malloc(JP_POST_QUEUE_BYTES);
     post->message = malloc(JP_MESSAGE_MAX);
+    post->live = malloc(JP_MESSAGE_MAX);
     post->run_payload = malloc(JP_POST_RECORD_MAX);
     post->blocks_max = JP_POST_ITEMS;
     post->newest_ns = now_ns(post);
@@ -320,6 +323,7 @@ static void destroy(struct jp_post *post)
     jp_block_end(&post->block);
     free(post->bytes);
     free(post->run_payload);
+    free(post->live);
     if (post->sending != JP_POST_IDLE)
         return; // a thread left behind may still hold the message and its topic; the process ends
     free(post->message);
@@ -329,7 +333,7 @@ static void destroy(struct jp_post *post)
 int jp_posting_run(const struct jp_posting *posting)
 {
     struct jp_post *post = create(posting);
-    int rc = post && post->bytes && post->message && post->run_payload ? prepare(post) : -ENOMEM;
+    int rc = post && post->bytes && post->message && post->live && post->run_payload ? prepare(post) : -ENOMEM;
 
     if (rc == 0) {
         jp_post_read(post);

@@ -40,7 +40,6 @@ enum jp_post_sending {
     JP_POST_IDLE,
     JP_POST_STATUS,
     JP_POST_META,
-    JP_POST_LIVE,
     JP_POST_RECORDS,
     JP_POST_OF_ITEM, // event or gap
     JP_POST_RUN_META,
@@ -102,10 +101,12 @@ struct jp_post {
     int sending_blocks, sending_windows; // whole blocks; JSON: windows of the one after them
     int part;                            // JSON: windows of the oldest block that were delivered
     bool run_event_sent;
-    uint8_t *message;
+    uint8_t *message, *live;
     char topic[JP_TOPIC_MAX], grid_topic[JP_TOPIC_MAX], cmd_topic[JP_TOPIC_MAX];
     bool status_due, meta_due;
-    int64_t next_live_ns, next_status_ns, next_item_ns;
+    int64_t next_live_ns; // when the window of the next live should be there
+    int live_misses;      // how often it was not
+    int64_t next_status_ns, next_item_ns;
     uint64_t live_run, live_seq;
     bool live_sent;
     int blocks_max;      // in one message
@@ -140,12 +141,18 @@ void jp_post_pump(struct jp_post *post);
 void jp_post_delivered(struct jp_post *post);
 void jp_post_failed(struct jp_post *post, int reason, const char *text);
 int jp_post_send(struct jp_post *post, enum jp_post_sending what, enum jp_leaf leaf, int size);
+size_t jp_post_room(const struct jp_post *post); // of a message's payload
 void jp_post_head(const struct jp_post *post, const struct jp_post_anchor *anchor, struct jp_records_head *head);
+
+// posting_live.c: sends live where a window for it was closed since the last one, and says when to look again.
+void jp_post_live(struct jp_post *post);
+// On a new connection live follows what explains it: status and, where it can be sent at once, meta.
+bool jp_post_live_held(const struct jp_post *post);
+bool jp_post_meta_ready(const struct jp_post *post); // due, and not coming with the run
 
 // posting_report.c: writes into post->message. The size, or -errno.
 int jp_post_status(struct jp_post *post);
 int jp_post_meta(struct jp_post *post, const struct jp_run *run);
-int jp_post_live(struct jp_post *post);
 bool jp_post_status_changed(struct jp_post *post);
 
 // posting_incoming.c: a message on a subscription.

@@ -34,8 +34,8 @@ int jp_post_send(struct jp_post *post, enum jp_post_sending what, enum jp_leaf l
         .topic = post->topic,
         .payload = post->message,
         .size = (size_t)size,
-        .qos = leaf == JP_LEAF_LIVE ? 0 : 1,
-        .retained = leaf == JP_LEAF_STATUS || leaf == JP_LEAF_META || leaf == JP_LEAF_LIVE,
+        .qos = 1,
+        .retained = leaf == JP_LEAF_STATUS || leaf == JP_LEAF_META,
         .content_type = types[records && post->in->config->mqtt.format == JP_RECORDS_CBOR],
     };
     int rc;
@@ -50,7 +50,7 @@ int jp_post_send(struct jp_post *post, enum jp_post_sending what, enum jp_leaf l
     return rc;
 }
 
-static size_t message_room(const struct jp_post *post)
+size_t jp_post_room(const struct jp_post *post)
 {
     size_t overhead = PACKET_OVERHEAD + strlen(post->in->config->mqtt.root) + strlen(post->in->device) + 16;
     size_t packet = post->max_packet > overhead ? post->max_packet - overhead : 0;
@@ -80,7 +80,7 @@ static int blocks_together(const struct jp_post *post)
 
 static int records_cbor(struct jp_post *post, const struct jp_records_head *head)
 {
-    size_t room = message_room(post), from = 0;
+    size_t room = jp_post_room(post), from = 0;
     int most = blocks_together(post);
     int used = jp_payload_head(head, post->message, room);
 
@@ -99,7 +99,7 @@ static int records_cbor(struct jp_post *post, const struct jp_records_head *head
 static int records_json(struct jp_post *post, const struct jp_records_head *head)
 {
     struct jp_payload_windows array;
-    size_t room = message_room(post) < post->json_room ? message_room(post) : post->json_room, from = 0;
+    size_t room = jp_post_room(post) < post->json_room ? jp_post_room(post) : post->json_room, from = 0;
     int most = blocks_together(post), part = post->part;
 
     post->sending_blocks = 0;
@@ -174,7 +174,7 @@ static int event_message(struct jp_post *post, const struct jp_post_item *item)
     if (jp_event_decode(&event, post->bytes, item->size))
         return -EBADMSG;
     jp_post_head(post, &item->anchor, &head);
-    return jp_payload_event(&head, &event, (char *)post->message, message_room(post));
+    return jp_payload_event(&head, &event, (char *)post->message, jp_post_room(post));
 }
 
 static int gap_message(struct jp_post *post, const struct jp_post_item *item)
@@ -191,7 +191,7 @@ static int gap_message(struct jp_post *post, const struct jp_post_item *item)
     else if (gap.run == post->run_before.id)
         run = &post->run_before;
     jp_post_head(post, &item->anchor, &head);
-    return jp_payload_gap(&head, run, &gap, (char *)post->message, message_room(post));
+    return jp_payload_gap(&head, run, &gap, (char *)post->message, jp_post_room(post));
 }
 
 static int run_message(struct jp_post *post, const struct jp_post_item *item, struct jp_run *run)
@@ -207,7 +207,7 @@ static int run_message(struct jp_post *post, const struct jp_post_item *item, st
              "{\"action\":\"start\",\"version\":\"%s\",\"device\":\"%s\",\"boot\":\"%s\",\"window_ms\":%d,"
              "\"block_windows\":%d}",
              post->tail.header.tool, post->in->device, run->boot, run->window_ms, run->block_windows);
-    return jp_payload_event(&head, &event, (char *)post->message, message_room(post));
+    return jp_payload_event(&head, &event, (char *)post->message, jp_post_room(post));
 }
 
 static void send_run(struct jp_post *post)
@@ -252,7 +252,12 @@ static void send_item(struct jp_post *post)
         back_off(post, true);
 }
 
-// The small leaves come first: they are rare, and live stays fresh while history is sent.
+bool jp_post_meta_ready(const struct jp_post *post)
+{
+    return post->meta_due && post->head_run_known && !(post->item_count > 0 && post->items[0].kind == JP_POST_RUN);
+}
+
+// The small leaves come first: they are rare, and stay fresh while history is sent.
 static void send_due(struct jp_post *post)
 {
     int64_t now = now_ns(post);
@@ -261,19 +266,15 @@ static void send_due(struct jp_post *post)
         post->status_due = false;
         post->next_status_ns = now + post->in->config->mqtt.status_s * JP_NS_PER_S;
         jp_post_send(post, JP_POST_STATUS, JP_LEAF_STATUS, jp_post_status(post));
-    } else if (post->meta_due && post->head_run_known &&
-               !(post->item_count > 0 && post->items[0].kind == JP_POST_RUN)) { // else it comes with the run
+    } else if (jp_post_meta_ready(post)) {
         post->meta_due = false;
         jp_post_send(post, JP_POST_META, JP_LEAF_META, jp_post_meta(post, &post->head_run));
-    } else if (now >= post->next_live_ns) {
-        post->next_live_ns = now + post->in->config->mqtt.live_s * JP_NS_PER_S;
-        post->status_due |= jp_post_status_changed(post);
-        jp_post_send(post, JP_POST_LIVE, JP_LEAF_LIVE, jp_post_live(post));
     }
 }
 
 void jp_post_pump(struct jp_post *post)
 {
+    jp_post_live(post);
     for (int turn = 0; turn < 4 && post->up && post->sending == JP_POST_IDLE; turn++)
         send_due(post);
     while (post->up && post->sending == JP_POST_IDLE && post->item_count > 0 && now_ns(post) >= post->next_item_ns) {

@@ -138,24 +138,3 @@ int jp_post_meta(struct jp_post *post, const struct jp_run *run)
     return jp_json_dump(jp_meta_json(run, &post->factor, post->in->config->location.pue, post->spool_id),
                         (char *)post->message, JP_MESSAGE_MAX);
 }
-
-int jp_post_live(struct jp_post *post)
-{
-    struct jp_records_head head;
-    struct jp_live live = {
-        .head = &head,
-        .run = &post->head_run,
-        .window = &post->newest,
-        .registers = &post->registers,
-    };
-
-    if (!post->newest_known || post->newest.run != post->head_run.id)
-        return -ENODATA;
-    if (post->live_sent && post->live_run == post->newest.run && post->live_seq == post->newest.seq)
-        return -ENODATA;
-    jp_post_head(post, &post->latest, &head);
-    post->live_sent = true;
-    post->live_run = post->newest.run;
-    post->live_seq = post->newest.seq;
-    return jp_payload_live(&live, (char *)post->message, JP_MESSAGE_MAX);
-}

@@ -13,6 +13,8 @@
 #include <signal.h>
 #include <stdlib.h>
 #include <sys/mman.h>
+#include <sys/socket.h>
+#include <sys/un.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
@@ -28,7 +30,7 @@ static void must(bool ok)
 static int64_t now_ns(const struct jp_clock *self)
 {
     (void)self;
-    return (int64_t)the->seconds * JP_NS_PER_S;
+    return (int64_t)the->seconds * JP_NS_PER_S + the->ns;
 }
 
 static int64_t boot_ns(const struct jp_clock *self)
@@ -66,14 +68,65 @@ static void answer(void)
     }
 }
 
+static void move_to(int64_t ns)
+{
+    the->seconds = (int)(ns / JP_NS_PER_S);
+    the->ns = ns % JP_NS_PER_S;
+    if (the->stop_at >= 0 && the->seconds >= the->stop_at)
+        stop = 1;
+}
+
+static void wake_post(struct pollfd *wake)
+{
+    struct sockaddr_un to = {.sun_family = AF_UNIX};
+    int fd = socket(AF_UNIX, SOCK_DGRAM, 0);
+
+    snprintf(to.sun_path, sizeof to.sun_path, "%s/wake", the->dir);
+    must(fd >= 0 && sendto(fd, "w", 1, 0, (struct sockaddr *)&to, sizeof to) == 1);
+    close(fd);
+    wake->revents = POLLIN;
+}
+
+// Window n is closed at second n + 1 and its frame comes up to lag_ms later, at least a third of it.
+static int wait_exactly(struct pollfd *fds, int64_t until_ns)
+{
+    the->wakes++;
+    while (!stop) {
+        int64_t lag_ms = the->lag_ms * (int64_t)(1 + the->next_seq % 3) / 3;
+        int64_t frame_ns = (int64_t)(the->next_seq + 1) * JP_NS_PER_S + lag_ms * JP_NS_PER_MS;
+
+        if (!the->metering || until_ns <= frame_ns) {
+            if (until_ns > now_ns(NULL))
+                move_to(until_ns);
+            if (the->each_second)
+                the->each_second(the);
+            break;
+        }
+        move_to(frame_ns);
+        world_append_window(the);
+        if (the->each_second)
+            the->each_second(the);
+        if (the->next_seq % (uint64_t)the->run.block_windows == 0) {
+            wake_post(&fds[0]);
+            return 1;
+        }
+        if (the->news_count > 0)
+            return 1;
+    }
+    return 0;
+}
+
 static int wait_until(const struct jp_clock *self, struct pollfd *fds, unsigned count, int64_t until_ns)
 {
-    (void)fds;
     (void)count;
     if (the->under_way && the->answer)
         answer();
-    if (the->news_count > 0)
+    if (the->news_count > 0) {
+        the->wakes++;
         return 1;
+    }
+    if (the->lag_ms > 0)
+        return wait_exactly(fds, until_ns);
     if (the->stop_at >= 0 && the->seconds >= the->stop_at) {
         stop = 1;
         if (until_ns <= now_ns(self))
@@ -98,20 +151,23 @@ static int link_send(struct jp_link *self, const struct jp_message *message)
     (void)self;
     if (!the->up)
         return -ENOTCONN;
-    if (the->under_way)
+    if (the->under_way && !message->aside)
         return -EBUSY;
     must(log->count < WORLD_MESSAGES && log->used + message->size <= WORLD_ARENA);
     snprintf(entry->leaf, sizeof entry->leaf, "%s", strrchr(message->topic, '/') + 1);
     entry->qos = message->qos;
     entry->retained = message->retained;
-    entry->delivered = false;
+    entry->delivered = message->aside;
     entry->second = the->seconds;
     entry->at = log->used;
     entry->size = message->size;
     memcpy(log->arena + log->used, message->payload, message->size);
     log->used += message->size;
-    the->under_way = message;
-    the->under_way_index = log->count++;
+    if (!message->aside) {
+        the->under_way = message;
+        the->under_way_index = log->count;
+    }
+    log->count++;
     if (the->kill_at > 0 && log->count >= the->kill_at)
         kill(getpid(), SIGKILL);
     return 0;

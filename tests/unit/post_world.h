@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 // A world for the post half: a clock that jumps, a meter that appends to a real hot spool, a link that does
-// as it is told. Time moves only inside clock->wait.
+// as it is told. Time moves only inside clock->wait: a second a wait, or exactly as far as is waited (lag_ms).
 #ifndef POST_WORLD_H
 #define POST_WORLD_H
 
@@ -38,8 +38,11 @@ struct world {
     uint64_t next_seq;
     bool metering; // append a window a second
     int seconds;   // of world time
-    int stop_at;   // second at which *stop is set
-    int kill_at;   // messages handed over at which the process dies, 0 never
+    int64_t ns;    // beyond them
+    int lag_ms;  // above 0: post is woken when it asked and at block borders; frames come up to so long after a window
+    int wakes;   // then: how often it was
+    int stop_at; // second at which *stop is set
+    int kill_at; // messages handed over at which the process dies, 0 never
     // The link
     bool up;
     int refuse, refusals; // reason code for records, how many times; -1 for ever

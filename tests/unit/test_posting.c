@@ -500,6 +500,79 @@ static void live_comes_every_live_s_from_the_newest_window(void **state)
     json_decref(json);
 }
 
+static int64_t seq_of(const struct world_message *message)
+{
+    json_t *json = json_of(message);
+    int64_t seq = json_integer_value(json_object_get(json, "seq"));
+
+    json_decref(json);
+    return seq;
+}
+
+static void live_of_each_second_misses_no_window(void **state)
+{
+    int64_t last = -1;
+    int lives = 0;
+
+    (void)state;
+    world.each_second = go_up;
+    world.config.mqtt.live_s = 1;
+    world.lag_ms = 180;
+    world_post(&world, 60, true);
+    for (int i = 0; i < world.log->count; i++) {
+        const struct world_message *message = &world.log->messages[i];
+
+        if (strcmp(message->leaf, "live") != 0)
+            continue;
+        assert_true(last < 0 || seq_of(message) == last + 1);
+        last = seq_of(message);
+        lives++;
+    }
+    assert_in_range(lives, 57, 60);
+}
+
+// Live every 5 windows, blocks of 10: every second live goes with a block, and nothing else wakes post.
+static void live_goes_with_the_last_window_of_a_block(void **state)
+{
+    int lives = 0;
+
+    (void)state;
+    world.each_second = go_up;
+    world.config.mqtt.live_s = 5;
+    world.lag_ms = 180;
+    world_post(&world, 20, true);
+    world.up = false;
+    world.wakes = 0;
+    world.log->count = 0;
+    world_post(&world, 201, true);
+    for (int i = 0; i < world.log->count; i++) {
+        const struct world_message *message = &world.log->messages[i];
+
+        if (strcmp(message->leaf, "live") != 0)
+            continue;
+        assert_true(lives == 0 || (seq_of(message) + 1) % 5 == 0);
+        lives++;
+    }
+    assert_in_range(lives, 40, 42);
+    assert_int_equal(count_leaf("records"), 20);
+    // 40 lives, 20 acknowledgements, the few of the start and the end.
+    assert_in_range(world.wakes, 60, 70);
+}
+
+// A meter that is late is waited for in short steps, one that is gone in long ones.
+static void a_silent_meter_costs_few_wakes(void **state)
+{
+    (void)state;
+    world.each_second = go_up;
+    world.lag_ms = 180;
+    world_post(&world, 20, true);
+    world.metering = false;
+    world.up = false;
+    world.wakes = 0;
+    world_post(&world, 600, true);
+    assert_in_range(world.wakes, 60, 80);
+}
+
 static void bring(struct world *w, const char *topic, const char *text)
 {
     struct jp_news *news = &w->news[w->news_count++];
@@ -673,6 +746,9 @@ int main(void)
         TEST(json_carries_the_same_windows),
         TEST(a_refused_json_message_is_split_between_windows),
         TEST(live_comes_every_live_s_from_the_newest_window),
+        TEST(live_of_each_second_misses_no_window),
+        TEST(live_goes_with_the_last_window_of_a_block),
+        TEST(a_silent_meter_costs_few_wakes),
         TEST(a_live_factor_prices_what_is_sent),
         TEST(a_configured_factor_is_not_replaced),
         TEST(only_allowed_commands_reach_meter),
