@@ -2,7 +2,7 @@
 // The small leaves: live, status, event, gap.
 #include "payload.h"
 
-#include "json.h"
+#include "window_json.h"
 
 #include <math.h>
 #include <string.h>
@@ -124,33 +124,11 @@ int jp_payload_status(const struct jp_status *status, char *buffer, size_t size)
 
 int jp_payload_event(const struct jp_records_head *head, const struct jp_event *event, char *buffer, size_t size)
 {
-    json_t *object = json_object(), *detail = json_loads(event->detail, JSON_REJECT_DUPLICATES, NULL);
-
-    json_object_set_new(object, "kind", json_string(event->kind));
-    json_object_set_new(object, "t_ms", jp_json_time(head, event->boot_ms));
-    json_object_set_new(object, "boot_ms", json_integer(event->boot_ms));
-    json_object_set_new(object, "run", jp_json_u64(event->run));
-    json_object_set_new(object, "channel", jp_json_text(event->channel));
-    json_object_set_new(object, "detail", json_is_object(detail) ? detail : json_object());
-    if (!json_is_object(detail))
-        json_decref(detail);
-    return jp_json_dump(object, buffer, size);
+    return jp_json_dump(jp_event_json(head, event), buffer, size);
 }
 
 int jp_payload_gap(const struct jp_records_head *head, const struct jp_run *run, const struct jp_gap *gap, char *buffer,
                    size_t size)
 {
-    json_t *object = json_object(), *energy = json_object();
-
-    for (int c = 0; c < run->channel_count && c < gap->channel_count; c++)
-        json_object_set_new(energy, run->channels[c].name, jp_json_known(gap->known[c], gap->mj[c]));
-    json_object_set_new(object, "run", jp_json_u64(gap->run));
-    json_object_set_new(object, "first_seq", json_integer((json_int_t)gap->first_seq));
-    json_object_set_new(object, "last_seq", json_integer((json_int_t)gap->last_seq));
-    json_object_set_new(object, "windows", json_integer((json_int_t)gap->windows));
-    json_object_set_new(object, "seconds", jp_json_milli(true, gap->span_ms));
-    json_object_set_new(object, "energy_mj", energy);
-    json_object_set_new(object, "reason", json_string(gap->reason));
-    json_object_set_new(object, "t_ms", jp_json_time(head, gap->t0_ms));
-    return jp_json_dump(object, buffer, size);
+    return jp_json_dump(jp_gap_json(head, run, gap), buffer, size);
 }
