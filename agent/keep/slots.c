@@ -14,6 +14,7 @@
 #define HEAD 24
 #define COVERED 8 // the first byte under the CRC
 #define PAGE 4096
+#define PEEK_BYTES (64 * PAGE)
 #define FLAG_DURABLE 1u
 
 static const uint8_t magic[4] = {'J', 'P', 'S', '1'};
@@ -45,7 +46,7 @@ struct content {
     size_t size;
 };
 
-static int read_slot(const struct jp_slots *slots, int slot, struct content *content)
+static int read_at(const struct jp_slots *slots, int64_t offset, struct content *content)
 {
     const uint8_t *bytes = slots->buffer;
     size_t have = 0;
@@ -53,7 +54,7 @@ static int read_slot(const struct jp_slots *slots, int slot, struct content *con
     *content = (struct content){.whole = false};
     while (have < slots->slot_size) {
         ssize_t n = slots->fs->pread(slots->fs, slots->fd, slots->buffer + have, slots->slot_size - have,
-                                     slot_offset(slots, slot) + (int64_t)have);
+                                     offset + (int64_t)have);
 
         if (n < 0)
             return (int)n;
@@ -73,6 +74,11 @@ static int read_slot(const struct jp_slots *slots, int slot, struct content *con
     content->durable = get_be(bytes + 20, 4) & FLAG_DURABLE;
     content->dirty = content->dirty && !content->whole;
     return 0;
+}
+
+static int read_slot(const struct jp_slots *slots, int slot, struct content *content)
+{
+    return read_at(slots, slot_offset(slots, slot), content);
 }
 
 static int sync_parent(const struct jp_fs *fs, const char *path)
@@ -180,4 +186,32 @@ void jp_slots_close(struct jp_slots *slots)
     slots->fd = -1;
     free(slots->buffer);
     slots->buffer = NULL;
+}
+
+int jp_slots_peek(const struct jp_fs *fs, const char *path, void *buffer, size_t size)
+{
+    struct jp_slots slots = {.fs = fs, .fd = fs->open(fs, path, JP_FS_READ), .slot_size = PEEK_BYTES};
+    uint64_t newest = 0;
+    int rc = slots.fd < 0 ? slots.fd : 0, found = 0;
+
+    if (rc)
+        return rc;
+    slots.buffer = malloc(PEEK_BYTES);
+    if (!slots.buffer)
+        rc = -ENOMEM;
+    // Where the second slot begins depends on the slots' size: it is looked for page by page.
+    for (int64_t page = 0; rc == 0 && page < PEEK_BYTES / PAGE; page++) {
+        struct content content;
+
+        rc = read_at(&slots, page * PAGE, &content);
+        if (rc || !content.whole || content.generation <= newest)
+            continue;
+        newest = content.generation;
+        found = content.size > size ? -EMSGSIZE : (int)content.size;
+        if (found > 0)
+            memcpy(buffer, slots.buffer + HEAD, content.size);
+    }
+    free(slots.buffer);
+    fs->close(fs, slots.fd);
+    return rc ? rc : found;
 }

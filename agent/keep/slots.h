@@ -32,6 +32,10 @@ int jp_slots_open(struct jp_slots *slots, const struct jp_fs *fs, const char *pa
 // an error the last good record stands.
 int jp_slots_put(struct jp_slots *slots, const void *record, size_t size, bool durable);
 
+// Only reads: copies the newest whole record of a file of either slot size into buffer. Its size; 0 when there
+// is none; -EMSGSIZE when it is larger; -ENOENT, other -errno.
+int jp_slots_peek(const struct jp_fs *fs, const char *path, void *buffer, size_t size);
+
 void jp_slots_close(struct jp_slots *slots);
 
 #endif
