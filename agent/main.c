@@ -18,6 +18,8 @@ static const struct verb verbs[] = {
     {"meter", jp_cmd_meter, "the measuring half alone"},
     {"post", jp_cmd_post, "the delivering half alone"},
     {"probe", jp_cmd_probe, "what is here, what it measures, what is missing"},
+    {"spool", jp_cmd_spool, "what a spool holds, whether it is whole, all of it as JSON"},
+    {"export", jp_cmd_export, "a spool's windows as CSV or JSON lines"},
     {"task", jp_cmd_task, "mark work inside the running agent"},
     {"version", jp_cmd_version, "which version this is"},
 };

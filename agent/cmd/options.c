@@ -19,11 +19,13 @@ struct flag {
 static const struct flag flags[] = {
     {"-c", "FILE", JP_OPTION_CONFIG},   {"--config", "FILE", JP_OPTION_CONFIG}, {"--root", "DIR", JP_OPTION_ROOT},
     {"--check", NULL, JP_OPTION_CHECK}, {"--json", NULL, JP_OPTION_JSON},       {"--health", NULL, JP_OPTION_HEALTH},
+    {"--as", "FORMAT", JP_OPTION_AS},   {"--from", "TIME", JP_OPTION_FROM},     {"--to", "TIME", JP_OPTION_TO},
+    {"-o", "PATH", JP_OPTION_OUT},
 };
 
 static int wrong(const char *verb, unsigned allowed, const char *what, const char *argument)
 {
-    char list[160] = "";
+    char list[256] = "";
     size_t used = 0;
 
     for (size_t i = 0; i < sizeof flags / sizeof flags[0]; i++)
@@ -64,6 +66,21 @@ static void set(struct jp_options *options, enum jp_option option, const char *v
     case JP_OPTION_HEALTH:
         options->health = true;
         break;
+    case JP_OPTION_AS:
+        options->as = value;
+        break;
+    case JP_OPTION_FROM:
+        options->from = value;
+        break;
+    case JP_OPTION_TO:
+        options->to = value;
+        break;
+    case JP_OPTION_OUT:
+        options->out = value;
+        break;
+    case JP_OPTION_WORD:
+        options->word = value;
+        break;
     }
 }
 
@@ -92,9 +109,18 @@ int jp_options_read(int argc, char **argv, unsigned allowed, const char *help, s
 {
     const struct flag *flag;
     const char *value;
+    bool words_only = false;
 
     *options = (struct jp_options){.root = ""};
     for (int i = 1; i < argc; i++) {
+        if ((allowed & JP_OPTION_WORD) && !words_only && strcmp(argv[i], "--") == 0) {
+            words_only = true;
+            continue;
+        }
+        if ((allowed & JP_OPTION_WORD) && !options->word && argv[i][0] && (words_only || argv[i][0] != '-')) {
+            set(options, JP_OPTION_WORD, argv[i]);
+            continue;
+        }
         if (strcmp(argv[i], "--help") == 0 || strcmp(argv[i], "-h") == 0) {
             fputs(help, stdout);
             return fflush(stdout) == 0 ? JP_EXIT_DONE : JP_EXIT_FAILED;

@@ -7,11 +7,16 @@
 
 // What a verb takes; others are refused.
 enum jp_option {
-    JP_OPTION_CONFIG = 1, // -c FILE, --config FILE
-    JP_OPTION_ROOT = 2,   // --root DIR
-    JP_OPTION_CHECK = 4,  // --check
-    JP_OPTION_JSON = 8,   // --json
-    JP_OPTION_HEALTH = 16 // --health
+    JP_OPTION_CONFIG = 1,  // -c FILE, --config FILE
+    JP_OPTION_ROOT = 2,    // --root DIR
+    JP_OPTION_CHECK = 4,   // --check
+    JP_OPTION_JSON = 8,    // --json
+    JP_OPTION_HEALTH = 16, // --health
+    JP_OPTION_AS = 32,     // --as FORMAT
+    JP_OPTION_FROM = 64,   // --from TIME
+    JP_OPTION_TO = 128,    // --to TIME
+    JP_OPTION_OUT = 256,   // -o PATH
+    JP_OPTION_WORD = 512,  // one argument that is no flag
 };
 
 // Texts point into argv.
@@ -19,11 +24,14 @@ struct jp_options {
     const char *config; // NULL: the default path, which may be missing
     const char *root;   // "" this machine; never with a trailing slash
     bool check, json, health;
+    const char *as, *from, *to, *out; // NULL: not given
+    const char *word;                 // NULL: not given
 };
 
 #define JP_OPTIONS_GO (-1)
 
-// Reads argv[1..] of the verb argv[0], which takes `allowed` (enum jp_option bits) and no further argument.
+// Reads argv[1..] of the verb argv[0], which takes `allowed` (enum jp_option bits) and no further argument
+// (one with JP_OPTION_WORD; behind "--" it may begin with a dash).
 // JP_OPTIONS_GO: go on with `options`. Else the status to exit with, all having been said: --help printed
 // `help` on stdout (0), or one line on stderr names what is wrong and what is allowed (64).
 int jp_options_read(int argc, char **argv, unsigned allowed, const char *help, struct jp_options *options);

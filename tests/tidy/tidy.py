@@ -19,7 +19,8 @@ INCLUDES = {
     "agent/carbon": ["agent/base"],
     "agent/keep": ["agent/base"],
     "agent/send": ["agent/base", "agent/measure", "agent/carbon"],
-    "agent": ["agent/base", "agent/measure", "agent/carbon", "agent/keep", "agent/send", "boards", "drivers"],
+    "agent/report": ["agent/base", "agent/measure", "agent/carbon", "agent/keep", "agent/send"],
+    "agent": ["agent/base", "agent/measure", "agent/carbon", "agent/keep", "agent/send", "agent/report", "boards", "drivers"],
 }
 
 FILE_LINES = 400

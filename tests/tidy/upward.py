@@ -14,6 +14,7 @@ SEES = {
     "jp_measure": ("driver.h", ["hot.h", "posting.h", "grid.h", "config.h", "board.h"]),
     "jp_carbon": ("grid.h", ["window.h", "driver.h", "posting.h", "config.h"]),
     "jp_keep": ("fs.h", ["window.h", "driver.h", "posting.h", "grid.h", "config.h"]),
+    "jp_report": ("walk.h", ["config.h", "board.h", "posting.h"]),
     "jp_send": ("window.h", ["hot.h", "board.h", "config.h"]),
 }
 

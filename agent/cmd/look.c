@@ -1,0 +1,149 @@
+// SPDX-License-Identifier: Apache-2.0
+// Opens a spool for the verbs that only read it.
+#include "look.h"
+
+#include "clock.h"
+#include "cmd.h"
+
+#include <errno.h>
+#include <inttypes.h>
+#include <string.h>
+#include <unistd.h>
+
+#define QUIET_NS JP_NS_PER_S // work that is done by then needs no progress
+#define BETWEEN_NS (JP_NS_PER_S / 4)
+
+// Progress on a terminal; nothing where nobody looks, or where the output itself is on that terminal.
+static struct {
+    int64_t next_ns;
+    bool watched, shown;
+} progress;
+
+static void show_progress(size_t done, size_t all)
+{
+    int64_t now = jp_clock_real.mono_ns(&jp_clock_real);
+
+    if (progress.next_ns == 0) {
+        progress.watched = isatty(STDERR_FILENO) && !isatty(STDOUT_FILENO);
+        progress.next_ns = now + QUIET_NS;
+    }
+    if (!progress.watched || now < progress.next_ns)
+        return;
+    progress.next_ns = now + BETWEEN_NS;
+    progress.shown = true;
+    fprintf(stderr, "\r%zu of %zu segments ", done, all);
+}
+
+static void end_progress(void)
+{
+    if (progress.shown)
+        fprintf(stderr, "\r%40s\r", "");
+    progress.shown = false;
+}
+
+static int find_one(void *context, const char *name)
+{
+    uint64_t number;
+
+    (void)context;
+    return jp_segment_number(name, &number);
+}
+
+// `dir` itself when it has segments or nothing of that name below; else `dir/spool`.
+static int choose(struct jp_look *look, const char *dir)
+{
+    const struct jp_fs *fs = look->in.fs;
+    int below = snprintf(look->dir, sizeof look->dir, "%s/spool", dir);
+    int rc = fs->list(fs, dir, find_one, NULL);
+
+    if (rc < 0)
+        return rc;
+    if (below < 0 || (size_t)below >= sizeof look->dir)
+        return -ENAMETOOLONG;
+    if (rc > 0 || fs->list(fs, look->dir, find_one, NULL) < 0)
+        look->dir[strlen(dir)] = '\0';
+    return 0;
+}
+
+static unsigned columns_of(const struct jp_config *config)
+{
+    unsigned columns = config->sampling.columns;
+
+    return (columns & JP_COLUMN_MV ? JP_BLOCK_MV : 0U) | (columns & JP_COLUMN_MA ? JP_BLOCK_MA : 0U) |
+           (columns & JP_COLUMN_PEAK ? JP_BLOCK_PEAK : 0U);
+}
+
+int jp_look_open(struct jp_look *look, const char *verb, const struct jp_options *options)
+{
+    const char *dir;
+    int rc;
+
+    memset(look, 0, sizeof *look);
+    look->verb = verb;
+    rc = jp_options_config(options, &look->config);
+    if (rc)
+        return rc;
+    dir = options->word ? options->word : look->config.paths_spool;
+    look->in = (struct jp_history_in){.fs = &jp_fs_real,
+                                      .dir = look->dir,
+                                      .pue = look->config.location.pue,
+                                      .columns = columns_of(&look->config),
+                                      .progress = show_progress};
+    jp_config_factor(&look->config, &look->in.factor);
+    rc = choose(look, dir);
+    if (rc == 0)
+        rc = jp_history_open(&look->history, &look->in);
+    if (rc == 0)
+        return JP_OPTIONS_GO;
+    end_progress();
+    fprintf(stderr, "%s: %s: %s\n", verb, dir, strerror(-rc));
+    return JP_EXIT_FAILED;
+}
+
+void jp_look_flaw(const struct jp_flaw *flaw, char *text, size_t size)
+{
+    int n = snprintf(text, size, "segment %" PRIu64 " at %" PRId64 ": %s", flaw->at.segment, flaw->at.offset,
+                     jp_flaw_text(flaw->kind));
+
+    if (flaw->kind == JP_FLAW_UNREAD && n > 0 && (size_t)n < size)
+        n += snprintf(text + n, size - (size_t)n, ": %s", strerror(-flaw->error));
+    if (flaw->end > flaw->at.offset && n > 0 && (size_t)n < size)
+        n += snprintf(text + n, size - (size_t)n, ", %" PRId64 " bytes", flaw->end - flaw->at.offset);
+    if (flaw->frames > 0 && n > 0 && (size_t)n < size)
+        snprintf(text + n, size - (size_t)n, ", %" PRId64 " %s lost", flaw->frames,
+                 flaw->frames == 1 ? "frame" : "frames");
+}
+
+enum jp_entry_kind jp_look_next(struct jp_look *look)
+{
+    struct jp_history *history = &look->history;
+    enum jp_entry_kind kind;
+    char text[256];
+
+    while ((kind = jp_history_next(history)) == JP_ENTRY_FLAW || kind == JP_ENTRY_SENSELESS) {
+        if (kind == JP_ENTRY_FLAW) {
+            jp_look_flaw(&history->walk.flaw, text, sizeof text);
+            look->flaws += jp_flaw_is_damage(history->walk.flaw.kind);
+        } else {
+            snprintf(text, sizeof text, "segment %" PRIu64 " at %" PRId64 ": %s", history->at.segment,
+                     history->at.offset, history->what);
+            look->senseless++;
+        }
+        end_progress();
+        fprintf(stderr, "%s: %s\n", look->verb, text);
+    }
+    return kind;
+}
+
+int jp_look_end(struct jp_look *look, FILE *out, int rc)
+{
+    end_progress();
+    jp_history_close(&look->history);
+    errno = 0;
+    if (rc == 0 && out && fflush(out))
+        rc = errno ? -errno : -EIO;
+    if (rc == 0 || rc == -EPIPE)
+        return JP_EXIT_DONE;
+    fprintf(stderr, "%s: cannot write: %s\n", look->verb, strerror(-rc));
+    return JP_EXIT_FAILED;
+}
