@@ -238,6 +238,7 @@ static void name_run(const struct jp_discovery *how, struct jp_plan *plan)
     run->window_ms = how->config->sampling.window_ms;
     run->block_windows = how->config->sampling.block_windows;
     run->interval_ms = how->config->sampling.interval_ms;
+    run->columns = how->config->sampling.columns;
     if (jp_site_read(&here, "/proc/sys/kernel/random/boot_id", boot, sizeof boot) < 0)
         boot[0] = '\0';
     snprintf(run->boot, sizeof run->boot, "%.36s", boot);

@@ -95,7 +95,7 @@ static void fold(struct jp_record *record, const struct jp_window *window, int e
             drop_first_gap(record);
         record->gaps[record->gap_count++].windows = 0;
     }
-    jp_gap_fold(&record->gaps[record->gap_count - 1], window, error == -ENOSPC ? "hot_full" : "io_error");
+    jp_gap_fold(&record->gaps[record->gap_count - 1], record->run, window, error == -ENOSPC ? "hot_full" : "io_error");
     pending_save(record, window);
 }
 

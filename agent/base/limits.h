@@ -24,6 +24,12 @@
 #define JP_PACKAGE_MAX_UW 1000000000LL
 // |cumulative energy| of one run: 1 MW for 10 years is 3.2e20 uJ and would not fit, 30 kW does.
 #define JP_ENERGY_MAX_UJ 9000000000000000000LL
+// The same in mJ: what a frame may say of a channel. Sums of 1,000 such stay below 2^63.
+#define JP_ENERGY_MAX_MJ 9000000000000000LL
+// BOOTTIME and lengths in a frame: 126 years; start + length in ns is at most 8e18, below 2^63.
+#define JP_BOOT_MAX_MS 4000000000000LL
+// REALTIME - BOOTTIME in a frame: any date a clock can show in ms, and no overflow with a BOOTTIME added.
+#define JP_REAL_MAX_MS 9000000000000000LL
 #define JP_INTERVAL_MIN_MS 5
 #define JP_INTERVAL_MAX_MS 60000
 #define JP_WINDOW_MIN_MS 100

@@ -70,6 +70,7 @@ static const struct field run_fields[] = {
     FIELD(jp_run, "window_ms", INT, window_ms, 0),
     FIELD(jp_run, "block_windows", INT, block_windows, 0),
     FIELD(jp_run, "interval_ms", INT, interval_ms, 0),
+    FIELD(jp_run, "columns", U32, columns, 0),
     FIELD(jp_run, "total_known", BOOL, total_known, 0),
     FIELD(jp_run, "total_scope", ENUM, total_scope, JP_SCOPE_SYSTEM + 1),
     FIELD(jp_run, "total_method", ENUM, total_method, JP_MODELLED + 1),

@@ -52,6 +52,7 @@ struct jp_run {
     char boot[37]; // /proc/sys/kernel/random/boot_id
     char device[JP_DEVICE_MAX];
     int window_ms, block_windows, interval_ms;
+    uint32_t columns; // which a block carries beside the energies: bit 0 mv, 1 ma, 2 peak_mw; fixed for the run
     struct jp_run_channel channels[JP_CHANNELS_MAX];
     int channel_count;
     struct jp_run_gauge gauges[JP_GAUGES_MAX];

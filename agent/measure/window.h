@@ -4,6 +4,7 @@
 #define JP_WINDOW_H
 
 #include "limits.h"
+#include "run.h"
 
 #include <stdbool.h>
 #include <stddef.h>
@@ -49,7 +50,8 @@ struct jp_window {
 int jp_window_encode(const struct jp_window *window, void *buffer, size_t size);
 int jp_window_decode(struct jp_window *window, const void *bytes, size_t size);
 
-// Energy counted without its windows: what a full hot spool folded away.
+// Energy counted without its windows: what a full hot spool folded away. It tells by itself whose joules they are, as
+// the run it names may be gone. More windows than first_seq to last_seq holds: those of later runs were added.
 struct jp_gap {
     uint64_t run, first_seq, last_seq, windows;
     int64_t t0_ms;   // BOOTTIME of the first window's start
@@ -58,10 +60,16 @@ struct jp_gap {
     int64_t mj[JP_CHANNELS_MAX];
     bool known[JP_CHANNELS_MAX]; // false: no coverage in any of them
     int channel_count;
+    bool named; // the names hold; a frame of an early writer has none
+    char names[JP_CHANNELS_MAX][JP_NAME_MAX];
+    bool total_known; // the channels with in_total make the device's total
+    bool in_total[JP_CHANNELS_MAX];
 };
 
-// Adds a window to a gap (windows 0 begins one).
-void jp_gap_fold(struct jp_gap *gap, const struct jp_window *window, const char *reason);
+// Adds a window of `run` to a gap (windows 0 begins one).
+void jp_gap_fold(struct jp_gap *gap, const struct jp_run *run, const struct jp_window *window, const char *reason);
+// Adds a later gap, channel by name to channel; both are named. Run and sequences stay those of `gap`.
+void jp_gap_merge(struct jp_gap *gap, const struct jp_gap *later);
 int jp_gap_encode(const struct jp_gap *gap, void *buffer, size_t size);
 int jp_gap_decode(struct jp_gap *gap, const void *bytes, size_t size);
 

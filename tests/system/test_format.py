@@ -74,7 +74,7 @@ class FormatTest(unittest.TestCase):
 
     def test_the_other_frames_say_what_the_page_says(self):
         self.assertEqual(self.payload(4), [5000, 1700000000000, 1, 12])
-        self.assertEqual(self.payload(5), [RUN, 3, 4, 2, 8400, 2000, "hot_full", [4000, None]])
+        self.assertEqual(self.payload(5), [RUN, 3, 4, 2, 8400, 2000, "hot_full", [4000, None], ["CPU", "GPU"], [0, 1]])
         self.assertEqual(self.payload(6), [RUN, 9000, "task", "", '{"name":"train"}'])
         run, seq, t0, span, late, channels, gauges = self.payload(2)
         self.assertEqual((run, seq, t0, span, late, gauges), (RUN, 1, 7000, 1000, 0, [47500]))

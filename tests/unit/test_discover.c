@@ -86,7 +86,9 @@ static void an_unknown_board_has_rails_and_no_total(void **state)
 {
     (void)state;
     tree("arm-unknown");
+    config.sampling.columns = JP_COLUMN_MV | JP_COLUMN_PEAK;
     discover();
+    assert_int_equal(plan.run.columns, JP_COLUMN_MV | JP_COLUMN_PEAK);
     assert_string_equal(names(), "MAIN ina3221-42.2 ina3221-42.3");
     assert_false(plan.run.total_known);
     assert_string_equal(plan.run.facts.board_id, "generic-arm");

@@ -119,7 +119,11 @@ static void build(void)
                                       .reason = "hot_full",
                                       .mj = {4000, 0},
                                       .known = {true, false},
-                                      .channel_count = 2};
+                                      .channel_count = 2,
+                                      .named = true,
+                                      .names = {"CPU", "GPU"},
+                                      .total_known = true,
+                                      .in_total = {true, true}};
     static const struct jp_event event = {RUN_ID, 9000, "task", "", "{\"name\":\"train\"}"};
     uint8_t payload[512];
 

@@ -25,6 +25,7 @@ static struct jp_run *full_run(int channels)
     run.window_ms = 1000;
     run.block_windows = 30;
     run.interval_ms = 200;
+    run.columns = 5;
     run.channel_count = channels;
     for (int i = 0; i < channels; i++) {
         struct jp_run_channel *channel = &run.channels[i];
@@ -57,21 +58,21 @@ static struct jp_window *full_window(int channels)
     memset(&window, 0, sizeof window);
     window.run = UINT64_MAX;
     window.seq = 1ULL << 40;
-    window.t0_ms = INT64_MAX / 2;
+    window.t0_ms = JP_BOOT_MAX_MS;
     window.span_ms = JP_WINDOW_MAX_MS;
     window.late_ticks = INT64_MAX;
     window.channel_count = channels;
     window.gauge_count = JP_GAUGES_MAX;
     for (int i = 0; i < channels; i++)
         window.channels[i] = (struct jp_window_channel){.known = true,
-                                                        .mj = -9007199254740993,
-                                                        .run_mj = INT64_MIN + 1,
+                                                        .mj = -JP_ENERGY_MAX_MJ,
+                                                        .run_mj = JP_ENERGY_MAX_MJ,
                                                         .covered_ms = INT32_MAX,
                                                         .cause = JP_CAUSE_IMPLAUSIBLE,
                                                         .raw_uj = INT64_MAX,
                                                         .mv = INT32_MIN + 1,
                                                         .ma = INT32_MAX,
-                                                        .peak_mw = INT64_MAX};
+                                                        .peak_mw = -JP_ENERGY_MAX_MJ};
     for (int i = 0; i < JP_GAUGES_MAX; i++)
         window.gauges[i] = INT64_MAX;
     return &window;
@@ -86,6 +87,7 @@ static void run_is_read_back_as_written(void **state)
     assert_true(size > 0);
     assert_int_equal(jp_run_decode(&back, bytes, (size_t)size), 0);
     assert_true(back.id == run->id);
+    assert_int_equal(back.columns, 5);
     assert_int_equal(back.channel_count, JP_CHANNELS_MAX);
     assert_string_equal(back.channels[63].name, "RAIL_63");
     assert_string_equal(back.channels[63].part_of, "RAIL_00");
@@ -206,25 +208,101 @@ static void window_cut_is_refused(void **state)
 static void gap_folds_joules_and_keeps_silence_apart(void **state)
 {
     struct jp_window *window = full_window(2);
+    struct jp_run *run = full_run(2);
     struct jp_gap gap = {.windows = 0}, back;
     int size;
 
     (void)state;
+    run->channels[1].in_total = false;
     window->span_ms = 1000;
     window->channels[1].known = false;
     window->channels[0].mj = 70;
     window->seq = 8;
-    jp_gap_fold(&gap, window, "hot_full");
+    jp_gap_fold(&gap, run, window, "hot_full");
     window->seq = 9;
     window->channels[0].mj = -20;
-    jp_gap_fold(&gap, window, "io_error");
+    jp_gap_fold(&gap, run, window, "io_error");
     size = jp_gap_encode(&gap, bytes, sizeof bytes);
     assert_int_equal(jp_gap_decode(&back, bytes, (size_t)size), 0);
     assert_true(back.first_seq == 8 && back.last_seq == 9 && back.windows == 2 && back.span_ms == 2000);
     assert_true(back.known[0] && back.mj[0] == 50 && !back.known[1]);
     assert_string_equal(back.reason, "hot_full");
+    assert_true(back.named && back.total_known && back.in_total[0] && !back.in_total[1]);
+    assert_string_equal(back.names[0], "RAIL_00");
+    assert_string_equal(back.names[1], "RAIL_01");
     for (int cut = 0; cut < size; cut++)
         assert_int_equal(jp_gap_decode(&back, bytes, (size_t)cut), -EBADMSG);
+}
+
+static void gap_of_an_early_writer_has_no_names(void **state)
+{
+    struct jp_window *window = full_window(2);
+    struct jp_gap gap = {.windows = 0}, back;
+    int size;
+
+    (void)state;
+    jp_gap_fold(&gap, full_run(2), window, "hot_full");
+    size = jp_gap_encode(&gap, bytes, sizeof bytes);
+    bytes[0] = 0x88; // an array of 8: what follows is not looked at
+    assert_int_equal(jp_gap_decode(&back, bytes, (size_t)size), 0);
+    assert_true(!back.named && !back.total_known && back.known[1] && back.mj[1] == -JP_ENERGY_MAX_MJ);
+}
+
+static void gap_takes_a_later_one_in_by_name(void **state)
+{
+    struct jp_window *window = full_window(2);
+    struct jp_run *run = full_run(2);
+    struct jp_gap gap = {.windows = 0}, later = {.windows = 0};
+
+    (void)state;
+    window->run = 1;
+    window->span_ms = 1000;
+    window->channels[0].mj = 70;
+    window->channels[1].known = false;
+    jp_gap_fold(&gap, run, window, "hot_full");
+    strcpy(run->channels[0].name, "RAIL_01");
+    strcpy(run->channels[1].name, "new");
+    window->run = 2;
+    window->channels[1] = window->channels[0];
+    window->channels[1].mj = 5;
+    jp_gap_fold(&later, run, window, "io_error");
+    jp_gap_merge(&gap, &later);
+    assert_true(gap.run == 1 && gap.windows == 2 && gap.span_ms == 2000 && gap.channel_count == 3);
+    assert_true(gap.mj[0] == 70 && gap.mj[1] == 70 && gap.mj[2] == 5);
+    assert_true(gap.known[0] && gap.known[1] && gap.known[2] && gap.total_known && gap.in_total[2]);
+    assert_string_equal(gap.names[2], "new");
+}
+
+// One number a frame, written beyond what the reader believes.
+static void numbers_whose_sums_would_overflow_are_refused(void **state)
+{
+    struct jp_window back;
+    struct jp_gap gap = {.channel_count = 1, .known = {true}}, gap_back;
+    struct jp_event event = {.boot_ms = JP_BOOT_MAX_MS + 1}, event_back;
+    struct jp_anchor anchor = {.off_ms = JP_REAL_MAX_MS + 1}, anchor_back;
+
+    (void)state;
+    for (int i = 0; i < 7; i++) {
+        struct jp_window *window = full_window(1);
+        int64_t *const at[] = {&window->channels[0].mj, &window->channels[0].run_mj, &window->t0_ms,
+                               &window->span_ms,        &window->channels[0].raw_uj, &window->channels[0].peak_mw,
+                               &window->t0_ms};
+        const int64_t wild[] = {
+            JP_ENERGY_MAX_MJ + 1, -JP_ENERGY_MAX_MJ - 1, JP_BOOT_MAX_MS + 1, JP_BOOT_MAX_MS + 1, -2, INT64_MAX,
+            -JP_BOOT_MAX_MS - 1};
+        int size = jp_window_encode(window, bytes, sizeof bytes);
+
+        assert_int_equal(jp_window_decode(&back, bytes, (size_t)size), 0);
+        *at[i] = wild[i];
+        size = jp_window_encode(window, bytes, sizeof bytes);
+        assert_int_equal(jp_window_decode(&back, bytes, (size_t)size), -EBADMSG);
+    }
+    gap.mj[0] = INT64_MIN;
+    assert_int_equal(jp_gap_decode(&gap_back, bytes, (size_t)jp_gap_encode(&gap, bytes, sizeof bytes)), -EBADMSG);
+    assert_int_equal(jp_event_decode(&event_back, bytes, (size_t)jp_event_encode(&event, bytes, sizeof bytes)),
+                     -EBADMSG);
+    assert_int_equal(jp_anchor_decode(&anchor_back, bytes, (size_t)jp_anchor_encode(&anchor, bytes, sizeof bytes)),
+                     -EBADMSG);
 }
 
 static void event_and_anchor_come_back(void **state)
@@ -263,6 +341,9 @@ int main(void)
         cmocka_unit_test(window_unknowns_stay_unknown),
         cmocka_unit_test(window_cut_is_refused),
         cmocka_unit_test(gap_folds_joules_and_keeps_silence_apart),
+        cmocka_unit_test(gap_of_an_early_writer_has_no_names),
+        cmocka_unit_test(gap_takes_a_later_one_in_by_name),
+        cmocka_unit_test(numbers_whose_sums_would_overflow_are_refused),
         cmocka_unit_test(event_and_anchor_come_back),
         cmocka_unit_test(every_cause_has_its_word),
     };
