@@ -36,15 +36,37 @@ static void note_block(struct jp_history *history, const struct jp_frame *frame)
     }
 }
 
+static const struct jp_run *kept_run(const struct jp_history *history, uint64_t id)
+{
+    for (int i = 0; i < history->run_count && i < JP_HISTORY_RUNS; i++)
+        if (history->runs[i].id == id)
+            return &history->runs[i];
+    return NULL;
+}
+
+static void note_run(struct jp_history *history, const struct jp_frame *frame)
+{
+    struct jp_run *run = &history->run_read;
+
+    if (jp_run_decode(run, frame->payload, frame->size))
+        return;
+    if (history->boot < 0)
+        history->boot = jp_anchors_boot(&history->anchors, run->boot);
+    if (kept_run(history, run->id))
+        return;
+    history->runs[history->run_count++ % JP_HISTORY_RUNS] = *run;
+    for (int c = 0; c < run->channel_count; c++)
+        note_name(history, run->channels[c].name);
+}
+
 static int note(struct jp_history *history, const struct jp_frame *frame)
 {
     struct jp_anchor anchor;
 
     if (frame->type == JP_FRAME_BLOCK)
         note_block(history, frame);
-    else if (frame->type == JP_FRAME_RUN && jp_run_decode(&history->run, frame->payload, frame->size) == 0)
-        for (int c = 0; c < history->run.channel_count; c++)
-            note_name(history, history->run.channels[c].name);
+    else if (frame->type == JP_FRAME_RUN)
+        note_run(history, frame);
     else if (frame->type == JP_FRAME_ANCHOR && history->boot >= 0 &&
              jp_anchor_decode(&anchor, frame->payload, frame->size) == 0)
         return jp_anchors_add(&history->anchors, history->boot, &anchor, true);
@@ -111,7 +133,7 @@ int jp_history_open(struct jp_history *history, const struct jp_history_in *in)
 int jp_history_rewind(struct jp_history *history)
 {
     jp_walk_close(&history->walk);
-    history->run_known = history->in_block = false;
+    history->run_known = history->told = history->in_block = false;
     history->boot = -1;
     history->run.id = history->run_before.id = 0;
     history->run.channel_count = history->run_before.channel_count = 0;
@@ -134,7 +156,7 @@ static void place(struct jp_history *history, int64_t boot_ms)
 
     history->device = known ? history->walk.header.device : history->run_known ? history->run.device : "";
     head->device = history->device;
-    head->boot = known ? history->walk.header.boot : "";
+    head->boot = history->boot >= 0 ? history->anchors.boots[history->boot] : "";
     head->off_known =
         history->boot >= 0 && jp_anchors_find(&history->anchors, history->boot, boot_ms, &head->off_ms, &clock);
     head->clock = (enum jp_clock_state)clock;
@@ -199,19 +221,27 @@ static void read_run_more(struct jp_history *history, const struct jp_frame *fra
         history->run_no_known = history->prev.known = false;
 }
 
+static void begin_run(struct jp_history *history, const struct jp_run *run)
+{
+    history->run_before = history->run;
+    history->run = *run;
+    history->run_known = true;
+    history->told = false;
+    jp_window_names_of_run(&history->run_names, &history->run, history->in->columns);
+}
+
 static enum jp_entry_kind take_run(struct jp_history *history, const struct jp_frame *frame)
 {
     bool numbered = history->run_no_known, preceded = history->prev.known, again;
 
     if (jp_run_decode(&history->run_read, frame->payload, frame->size))
         return senseless(history, "a RUN that cannot be understood");
-    again = history->run_known && history->run.id == history->run_read.id;
-    if (!again) {
-        history->run_before = history->run;
-        history->run = history->run_read;
-        history->run_known = true;
-        jp_window_names_of_run(&history->run_names, &history->run, history->in->columns);
-    }
+    if (history->boot < 0) // the header is damaged
+        history->boot = jp_anchors_boot(&history->anchors, history->run_read.boot);
+    again = history->told && history->run_known && history->run.id == history->run_read.id;
+    if (!history->run_known || history->run.id != history->run_read.id)
+        begin_run(history, &history->run_read);
+    history->told = true;
     read_run_more(history, frame);
     place(history, 0);
     if (again && numbered == history->run_no_known && preceded == history->prev.known)
@@ -221,8 +251,15 @@ static enum jp_entry_kind take_run(struct jp_history *history, const struct jp_f
 
 static enum jp_entry_kind take_window(struct jp_history *history, const struct jp_frame *frame)
 {
+    const struct jp_run *kept;
+
     if (jp_window_decode(&history->window, frame->payload, frame->size))
         return senseless(history, "a WINDOW that cannot be understood");
+    if (!history->run_known || history->run.id != history->window.run) {
+        kept = kept_run(history, history->window.run);
+        if (kept)
+            begin_run(history, kept);
+    }
     if (!history->run_known || history->run.id != history->window.run ||
         history->run.channel_count != history->window.channel_count)
         return senseless(history, "a WINDOW whose RUN is not there: nobody can say what its columns are");

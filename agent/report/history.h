@@ -11,6 +11,8 @@
 #include "window_json.h"
 
 #define JP_HISTORY_NAMES_MAX (4 * JP_CHANNELS_MAX)
+// Runs whose RUN is kept from the look beforehand: each segment says it again, so one damaged RUN costs no window.
+#define JP_HISTORY_RUNS 16
 
 enum jp_entry_kind {
     JP_ENTRY_END,
@@ -46,8 +48,10 @@ struct jp_history {
     char names_seen[JP_HISTORY_NAMES_MAX][JP_NAME_MAX]; // of channels, in order of appearance
     int name_count;
     bool names_left_out; // there are more
-    int boot;            // of the open segment, -1 unknown
-    bool begun;          // the first segment of a look was opened
+    struct jp_run runs[JP_HISTORY_RUNS];
+    int run_count; // ever kept; the newest are there
+    int boot;      // of the open segment, -1 unknown
+    bool begun;    // the first segment of a look was opened
 
     struct jp_pos at;            // of the entry's frame
     const char *device;          // of the entry, "" unknown
@@ -56,6 +60,7 @@ struct jp_history {
     struct jp_window window;
     struct jp_run run, run_before, run_read;
     bool run_known;
+    bool told; // the run in force was handed out as an entry
     bool run_no_known;
     uint64_t run_no;
     struct jp_prev prev;
