@@ -2,7 +2,6 @@
 // The order of frames: RUN and ANCHOR before a segment's first window, a pending gap before the next window.
 #include "record.h"
 
-#include "cbor.h"
 #include "notify.h"
 
 #include <errno.h>
@@ -13,7 +12,6 @@
 #define ANCHOR_STEP_MS 100
 #define SYNC_WINDOWS 10
 #define BRIDGE_SEGMENTS 4 // the last run's last window lies in one of the newest
-#define BOOT_BYTES sizeof((struct jp_run *)0)->boot
 
 static int64_t boot_ms(const struct jp_record *record)
 {
@@ -58,62 +56,23 @@ static int begin_segment(struct jp_record *record)
 }
 
 // Pending gaps -----------------------------------------------------------------------------------
-// In the slots file: the boot, then a CBOR array: the channels' names, the last window folded (it has the raw
-// counters) and the gaps, as byte strings.
-static void pending_save(struct jp_record *record, const struct jp_window *window)
-{
-    uint8_t bytes[JP_PENDING_MAX];
-    struct jp_cbor_out out;
-    int size;
-
-    memcpy(bytes, record->run->boot, BOOT_BYTES);
-    jp_cbor_out_init(&out, bytes + BOOT_BYTES, sizeof bytes - BOOT_BYTES);
-    jp_cbor_put_array(&out, (size_t)record->gap_count + 2);
-    jp_cbor_put_array(&out, (size_t)record->run->channel_count);
-    for (int i = 0; i < record->run->channel_count; i++)
-        jp_cbor_put_text(&out, record->run->channels[i].name);
-    size = jp_window_encode(window, record->payload, sizeof record->payload);
-    jp_cbor_put_bytes(&out, record->payload, size < 0 ? 0 : (size_t)size);
-    for (int i = 0; i < record->gap_count; i++) {
-        size = jp_gap_encode(&record->gaps[i], record->payload, sizeof record->payload);
-        jp_cbor_put_bytes(&out, record->payload, size < 0 ? 0 : (size_t)size);
-    }
-    if (!out.failed)
-        jp_slots_put(&record->slots, bytes, BOOT_BYTES + out.used, false);
-}
-
-static void drop_first_gap(struct jp_record *record)
-{
-    record->gap_count--;
-    memmove(record->gaps, record->gaps + 1, (size_t)record->gap_count * sizeof record->gaps[0]);
-}
-
-static void fold(struct jp_record *record, const struct jp_window *window, int error)
-{
-    if (record->gap_count == 0 || record->gaps[record->gap_count - 1].run != window->run) {
-        if (record->gap_count == JP_PENDING_GAPS_MAX)
-            drop_first_gap(record);
-        record->gaps[record->gap_count++].windows = 0;
-    }
-    jp_gap_fold(&record->gaps[record->gap_count - 1], record->run, window, error == -ENOSPC ? "hot_full" : "io_error");
-    pending_save(record, window);
-}
-
-// Appends the gaps that wait. The file is cleared last: a crash in between leaves one that is there already,
-// which the next start sees.
+// The file tells of them until the next window is appended: only that makes the spool's counters the later ones.
 static int put_gaps(struct jp_record *record)
 {
-    if (record->gap_count == 0)
-        return 0;
-    while (record->gap_count > 0) {
-        int rc = append(record, JP_FRAME_GAP, jp_gap_encode(&record->gaps[0], record->payload, sizeof record->payload));
+    struct jp_pending *pending = &record->pending;
+    int appended = 0;
+
+    while (pending->gap_count > 0) {
+        int size = jp_gap_encode(&pending->gaps[0], record->payload, sizeof record->payload);
+        int rc = append(record, JP_FRAME_GAP, size);
 
         if (rc)
             return rc;
-        drop_first_gap(record);
+        jp_pending_drop(pending);
+        appended++;
     }
-    jp_slots_put(&record->slots, "", 0, false);
-    wake(record);
+    if (appended > 0)
+        wake(record);
     return 0;
 }
 
@@ -134,7 +93,9 @@ int jp_record_window(struct jp_record *record, const struct jp_window *window)
     int rc = try_window(record, window);
 
     if (rc)
-        fold(record, window, rc);
+        jp_pending_fold(&record->pending, window, rc == -ENOSPC ? "hot_full" : "io_error");
+    else if (record->pending.stale || border) // the border may begin a segment, which has no window yet
+        jp_pending_save(&record->pending, record->run, window);
     if (border) {
         jp_hot_border(&record->hot, boot_ms(record), real_ms(record)); // the next append tries again
         wake(record);
@@ -184,34 +145,34 @@ void jp_record_clock(struct jp_record *record)
 }
 
 // The start --------------------------------------------------------------------------------------
-// Was it appended, and the file not cleared in time?
-static void forget_written(struct jp_record *record, const struct jp_frame *frame)
-{
-    struct jp_gap written;
-
-    if (record->gap_count == 0 || jp_gap_decode(&written, frame->payload, frame->size))
-        return;
-    if (written.run == record->gaps[0].run && written.first_seq == record->gaps[0].first_seq)
-        drop_first_gap(record);
-}
-
-// What a walk through the newest segments found.
+// What a walk through the newest segments found. The last window is decoded only when it is known to be the last.
 struct look {
-    struct jp_run run;
-    bool run_known;
-    size_t window_size; // of the last window, in record->payload: decoded only if it is the last
+    struct jp_run runs[2]; // the newest, and that of the last window where it is another
+    bool known[2];
+    int newest, with;
+    size_t window_size; // in record->payload
 };
+
+static void see_run(struct jp_record *record, const struct jp_frame *frame, struct look *look)
+{
+    if (look->window_size > 0 && look->with == look->newest)
+        look->newest = !look->newest;
+    look->known[look->newest] = jp_run_decode(&look->runs[look->newest], frame->payload, frame->size) == 0 &&
+                                strcmp(look->runs[look->newest].boot, record->run->boot) == 0;
+}
 
 static void see_frame(struct jp_record *record, const struct jp_frame *frame, struct look *look)
 {
+    static struct jp_gap gap; // large
+
     if (frame->type == JP_FRAME_RUN) {
-        look->run_known = jp_run_decode(&look->run, frame->payload, frame->size) == 0 &&
-                          strcmp(look->run.boot, record->run->boot) == 0;
-    } else if (frame->type == JP_FRAME_WINDOW && look->run_known && frame->size <= sizeof record->payload) {
+        see_run(record, frame, look);
+    } else if (frame->type == JP_FRAME_WINDOW && look->known[look->newest] && frame->size <= sizeof record->payload) {
         memcpy(record->payload, frame->payload, frame->size);
         look->window_size = frame->size;
-    } else if (frame->type == JP_FRAME_GAP) {
-        forget_written(record, frame);
+        look->with = look->newest;
+    } else if (frame->type == JP_FRAME_GAP && jp_gap_decode(&gap, frame->payload, frame->size) == 0) {
+        jp_pending_forget(&record->pending, &gap);
     }
 }
 
@@ -235,65 +196,39 @@ static void walk(struct jp_record *record, struct look *look)
     jp_hot_reader_close(&reader);
 }
 
-// A window that waits in the file `gap` is newer than all that were written.
+// A window in the file may be newer than all in the spool, or older: their ends tell.
 static void look_back(struct jp_record *record, struct jp_bridge *bridge)
 {
     struct look look = {.window_size = 0};
+    const struct jp_run *run;
+    struct jp_window window;
 
     walk(record, &look);
-    if (bridge->known || look.window_size == 0 || jp_window_decode(&bridge->window, record->payload, look.window_size))
+    if (look.window_size == 0 || jp_window_decode(&window, record->payload, look.window_size))
         return;
-    bridge->run = look.run;
-    bridge->known = look.run_known && bridge->window.run == look.run.id;
-}
-
-// The names and raw counters of the last window folded.
-static void take_last(struct jp_cbor_in *in, struct jp_bridge *bridge)
-{
-    size_t count = jp_cbor_get_array(in), length;
-    const uint8_t *window;
-
-    for (size_t i = 0; i < count && i < JP_CHANNELS_MAX && !in->failed; i++)
-        jp_cbor_copy_text(in, bridge->run.channels[i].name, sizeof bridge->run.channels[i].name);
-    window = jp_cbor_get_bytes(in, &length);
-    if (in->failed || count > JP_CHANNELS_MAX || jp_window_decode(&bridge->window, window, length))
+    run = &look.runs[look.with];
+    if (window.run != run->id ||
+        (bridge->known && window.t0_ms + window.span_ms < bridge->window.t0_ms + bridge->window.span_ms))
         return;
-    bridge->run.id = bridge->window.run;
-    bridge->run.channel_count = (int)count;
+    bridge->run = *run;
+    bridge->window = window;
     bridge->known = true;
-}
-
-static void take_pending(struct jp_record *record, struct jp_bridge *bridge, const uint8_t *bytes, size_t size)
-{
-    struct jp_cbor_in in;
-    size_t count, length;
-
-    if (size < BOOT_BYTES || memcmp(bytes, record->run->boot, BOOT_BYTES) != 0)
-        return;
-    jp_cbor_in_init(&in, bytes + BOOT_BYTES, size - BOOT_BYTES);
-    count = jp_cbor_get_array(&in);
-    take_last(&in, bridge);
-    for (size_t i = 2; i < count && !in.failed && record->gap_count < JP_PENDING_GAPS_MAX; i++) {
-        const uint8_t *gap = jp_cbor_get_bytes(&in, &length);
-
-        if (!in.failed && jp_gap_decode(&record->gaps[record->gap_count], gap, length) == 0)
-            record->gap_count++;
-    }
 }
 
 static int open_pending(struct jp_record *record, struct jp_bridge *bridge)
 {
-    char path[JP_PATH_MAX];
-    uint8_t bytes[JP_PENDING_MAX];
-    size_t size;
-    int rc, n = snprintf(path, sizeof path, "%s/gap", record->dir);
+    int rc;
 
-    if (n < 0 || (size_t)n >= sizeof path)
-        return -ENAMETOOLONG;
-    rc = jp_slots_open(&record->slots, record->fs, path, sizeof bytes + 24, bytes, &size, NULL);
-    if (rc == 0)
-        take_pending(record, bridge, bytes, size);
-    return rc;
+    record->pending.clock = record->clock;
+    record->pending.fs = record->fs;
+    record->pending.run = record->run;
+    rc = jp_pending_open(&record->pending, record->dir, bridge);
+    if (rc)
+        return rc;
+    look_back(record, bridge);
+    // Before this run has a segment: however many die before their first window, the counters are handed on.
+    jp_pending_save(&record->pending, &bridge->run, bridge->known ? &bridge->window : NULL);
+    return 0;
 }
 
 static int open_hot(struct jp_record *record, const struct jp_entropy *entropy)
@@ -319,10 +254,9 @@ int jp_record_open(struct jp_record *record, const struct jp_entropy *entropy, s
     rc = open_pending(record, bridge);
     if (rc)
         return rc;
-    look_back(record, bridge);
     rc = open_hot(record, entropy);
     if (rc) {
-        jp_slots_close(&record->slots);
+        jp_pending_close(&record->pending);
         return rc;
     }
     put_gaps(record); // of the run before, so before RUN; if there is no room, before the first window
@@ -333,6 +267,6 @@ int jp_record_open(struct jp_record *record, const struct jp_entropy *entropy, s
 void jp_record_close(struct jp_record *record)
 {
     jp_hot_close(&record->hot);
-    jp_slots_close(&record->slots);
+    jp_pending_close(&record->pending);
     wake(record);
 }

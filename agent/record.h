@@ -2,20 +2,15 @@
 // What meter writes down: runs, windows, anchors, events and gaps into the hot spool, in order, losing no joule.
 //
 // A window that finds no room (or whose write fails) is folded into one pending gap, kept in the file `gap`
-// of paths.hot until it can be appended, before the next window.
+// of paths.hot until it can be appended, before the next window. The file also keeps the counters' last place for
+// the time in which the newest segment has no window: the bridge to the next run.
 #ifndef JP_RECORD_H
 #define JP_RECORD_H
 
 #include "clock.h"
 #include "entropy.h"
 #include "hot.h"
-#include "run.h"
-#include "slots.h"
-#include "window.h"
-
-#define JP_PENDING_GAPS_MAX 4 // restarts while the spool stays full; more push the oldest out
-// The boot, gaps of at most 700 bytes each, a window of at most 4,576, its names of at most 2,200.
-#define JP_PENDING_MAX 12288
+#include "pending.h"
 
 struct jp_record {
     // Set before jp_record_open; borrowed.
@@ -27,9 +22,7 @@ struct jp_record {
     int notify_fd; // for the wake-ups
     // State.
     struct jp_hot_writer hot;
-    struct jp_slots slots;                   // the file `gap`
-    struct jp_gap gaps[JP_PENDING_GAPS_MAX]; // pending, oldest first, one a run
-    int gap_count;
+    struct jp_pending pending;
     struct jp_anchor anchor;
     bool anchored;
     int sync_in;           // windows until the kernel is asked about REALTIME again
@@ -39,15 +32,9 @@ struct jp_record {
     uint8_t payload[JP_PAYLOAD_MAX];
 };
 
-// Where the counters of the run before stood, same boot: from the hot spool or the pending gap.
-struct jp_bridge {
-    bool known;
-    struct jp_run run; // its channels' names at least
-    struct jp_window window;
-};
-
 // Opens the hot spool and writes RUN and ANCHOR; a gap left pending by a run before is appended first.
-// Fills `bridge`. Allocates here only. 0, or -errno when dir cannot be used; no room is not an error.
+// Fills `bridge` with the later of what the hot spool and the file know. Allocates here only. 0, or -errno when dir
+// cannot be used; no room is not an error.
 int jp_record_open(struct jp_record *record, const struct jp_entropy *entropy, struct jp_bridge *bridge);
 
 // Appends a closed window, or folds it. What stands in the way, as -errno, else 0.
