@@ -61,6 +61,7 @@ static int listen_at(const char *path)
 int jp_control_open(struct jp_control *control, const char *dir)
 {
     int rc = socket_path(dir, control->path, sizeof control->path);
+    struct stat st;
 
     for (int i = 0; i < 1 + JP_CONTROL_CLIENTS; i++)
         control->fds[i] = -1;
@@ -70,6 +71,7 @@ int jp_control_open(struct jp_control *control, const char *dir)
     if (rc < 0)
         return rc;
     control->fds[0] = rc;
+    control->inode = lstat(control->path, &st) ? 0 : st.st_ino;
     return 0;
 }
 
@@ -175,10 +177,14 @@ void jp_control_serve(struct jp_control *control, const struct pollfd *fds, unsi
 
 void jp_control_close(struct jp_control *control)
 {
+    struct stat st;
+
+    // The name may be another meter's by now.
+    if (control->fds[0] >= 0 && lstat(control->path, &st) == 0 && st.st_ino == control->inode)
+        unlink(control->path);
     for (int i = 0; i < 1 + JP_CONTROL_CLIENTS; i++)
         if (control->fds[i] >= 0)
             drop(control, i);
-    unlink(control->path);
 }
 
 // Asking -----------------------------------------------------------------------------------------

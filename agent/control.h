@@ -14,6 +14,7 @@
 #include <poll.h>
 #include <stdbool.h>
 #include <stddef.h>
+#include <sys/types.h>
 
 #define JP_CONTROL_CLIENTS 8
 #define JP_CONTROL_REPLY_MAX 16384
@@ -22,18 +23,21 @@ struct jp_control {
     int fds[1 + JP_CONTROL_CLIENTS]; // listener, then clients; -1 free
     unsigned turn;                   // whose request comes first
     char path[JP_PATH_MAX];
+    ino_t inode; // of the socket at path, as made
     char reply[JP_CONTROL_REPLY_MAX];
     // Answers one request: writes a NUL-terminated JSON object into reply.
     void (*answer)(void *context, const char *request, char *reply, size_t size);
     void *context;
 };
 
-// Makes the socket in `dir` (a stale one is replaced). 0, or -errno.
+// Makes the socket in `dir`; one that is there is taken for stale and replaced, so the caller holds the lock of
+// its half. 0, or -errno.
 int jp_control_open(struct jp_control *control, const char *dir);
 // Fills `fds` (room for 1 + JP_CONTROL_CLIENTS) for the next wait; returns how many.
 unsigned jp_control_poll(const struct jp_control *control, struct pollfd *fds);
 // Serves what the wait found ready: at most one request.
 void jp_control_serve(struct jp_control *control, const struct pollfd *fds, unsigned count);
+// Closes it, and removes the name if it is still that of this socket.
 void jp_control_close(struct jp_control *control);
 
 // The caller's side: connects to the socket in `dir`, sends `request`, waits up to timeout_ms for the

@@ -154,6 +154,8 @@ static int supervise(struct supervisor *supervisor)
         while ((half = reap(supervisor))) {
             if (half->status == JP_EXIT_CONFIG) // it has said why; starting it again would not help
                 return stop_all(supervisor, JP_EXIT_CONFIG);
+            if (half->status == JP_HALF_SURPLUS)
+                return stop_all(supervisor, JP_EXIT_FAILED);
             plan_restart(half);
         }
         next = INT64_MAX / 2;

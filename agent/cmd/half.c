@@ -7,18 +7,22 @@
 #include "cmd.h"
 #include "entropy.h"
 #include "fs.h"
+#include "lock.h"
 #include "log.h"
 #include "metering.h"
 #include "posting.h"
 
 #include <errno.h>
 #include <signal.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/prctl.h>
 #include <unistd.h>
 
 #define NUDGES 5
+#define PREDECESSOR_NS (12 * JP_NS_PER_S) // a post that was told to end may take nearly so long
+#define LOOK_NS (100 * JP_NS_PER_MS)
 
 static volatile sig_atomic_t stop;
 static volatile sig_atomic_t nudges;
@@ -71,6 +75,32 @@ static int become(const struct jp_half_setup *setup)
     return rc ? rc : jp_identity_can_write(setup->config);
 }
 
+// One of each half on a hot path. Waits for one that is about to die. 0, or an enum jp_exit with a line on the log.
+static int keep_others_out(struct jp_lock *lock, const struct jp_half_setup *setup, const char *half)
+{
+    const struct jp_clock *clock = &jp_clock_real;
+    const char *hot = setup->config->paths_hot;
+    int64_t until = clock->mono_ns(clock) + PREDECESSOR_NS;
+    bool said = false;
+    char name[16];
+    int rc;
+
+    snprintf(name, sizeof name, "%s.lock", half);
+    while ((rc = jp_lock_try(lock, hot, name)) == -EAGAIN && !stop && clock->mono_ns(clock) < until) {
+        if (!said)
+            jp_log_info("another %s still runs on %s, waiting for its end", half, hot);
+        said = true;
+        clock->wait(clock, NULL, 0, clock->mono_ns(clock) + LOOK_NS);
+    }
+    if (rc == 0 || (rc == -EAGAIN && stop))
+        return JP_EXIT_DONE;
+    if (rc == -EAGAIN)
+        jp_log_error("a %s already runs on %s: stop it, or name another folder in paths.hot", half, hot);
+    else
+        jp_log_error("%s: %s", lock->path, strerror(-rc));
+    return rc == -EAGAIN && setup->agent ? JP_HALF_SURPLUS : JP_EXIT_FAILED;
+}
+
 static void log_problems(const struct jp_plan *plan, const struct jp_config *config)
 {
     const char *unused[JP_CONFIG_UNUSED_MAX];
@@ -86,6 +116,7 @@ int jp_half_meter(const struct jp_half_setup *setup)
 {
     const struct jp_site site = {.root = setup->root};
     struct jp_plan *plan = calloc(1, sizeof *plan);
+    struct jp_lock lock = {.fd = -1};
     char error[1024];
     int rc;
 
@@ -100,19 +131,20 @@ int jp_half_meter(const struct jp_half_setup *setup)
         return JP_EXIT_CONFIG;
     }
     log_problems(plan, setup->config);
-    rc = become(setup);
-    if (rc == 0) {
+    rc = become(setup) ? JP_EXIT_FAILED : keep_others_out(&lock, setup, "meter");
+    if (rc == 0 && !stop) {
         const struct jp_metering metering = {.clock = &jp_clock_real,
                                              .fs = &jp_fs_real,
                                              .entropy = &jp_entropy_real,
                                              .config = setup->config,
                                              .plan = plan,
                                              .stop = &stop};
-        rc = jp_metering_run(&metering);
+        rc = jp_metering_run(&metering) ? JP_EXIT_FAILED : JP_EXIT_DONE;
     }
+    jp_lock_drop(&lock);
     jp_plan_close(plan);
     free(plan);
-    return rc ? JP_EXIT_FAILED : JP_EXIT_DONE;
+    return rc;
 }
 
 int jp_half_device(const struct jp_half_setup *setup, char *out, size_t size)
@@ -168,16 +200,21 @@ int jp_half_post(const struct jp_half_setup *setup)
                                  .config = setup->config,
                                  .device = device,
                                  .stop = &stop};
+    struct jp_lock lock;
     int rc = jp_half_device(setup, device, sizeof device); // a serial number may be for root's eyes only
 
     if (rc)
         return rc;
     if (become(setup))
         return JP_EXIT_FAILED;
-    rc = open_link(setup->config, device, &topics, &posting.link);
-    if (rc)
+    rc = keep_others_out(&lock, setup, "post");
+    if (rc || stop)
         return rc;
-    if (!posting.link)
+    rc = open_link(setup->config, device, &topics, &posting.link);
+    if (rc == 0 && !posting.link)
         jp_log_info("no mqtt.url: a logger, nothing is published");
-    return jp_posting_run(&posting) ? JP_EXIT_FAILED : JP_EXIT_DONE;
+    if (rc == 0)
+        rc = jp_posting_run(&posting) ? JP_EXIT_FAILED : JP_EXIT_DONE;
+    jp_lock_drop(&lock);
+    return rc;
 }

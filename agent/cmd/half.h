@@ -17,8 +17,12 @@ struct jp_half_setup {
 // SIGTERM (and SIGINT, SIGHUP unless under_agent or ignored) end the half in order.
 void jp_half_signals(bool under_agent);
 
-// meter: opens the sensors, drops, measures until told to stop. post: drops, connects, delivers. Both say on
-// the log what is wrong. An enum jp_exit.
+// How a half of an agent ends when another one holds its lock: starting it again would not help.
+#define JP_HALF_SURPLUS 75
+
+// meter: opens the sensors, drops, measures until told to stop. post: drops, connects, delivers. Both hold the
+// lock of their half in paths.hot (meter.lock, post.lock) while they run, and wait 12 s for it. Both say on the
+// log what is wrong. An enum jp_exit, or JP_HALF_SURPLUS.
 int jp_half_meter(const struct jp_half_setup *setup);
 int jp_half_post(const struct jp_half_setup *setup);
 

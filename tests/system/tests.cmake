@@ -9,6 +9,7 @@ endif()
 jp_system_test(end_to_end TIMEOUT 180)
 jp_system_test(probe)
 jp_system_test(cli)
+jp_system_test(one_each TIMEOUT 150)
 jp_system_test(config)
 # The promises of the main job, each on the true program.
 jp_system_test(rails TIMEOUT 180)

@@ -329,6 +329,20 @@ static void socket_is_for_owner_and_group(void **state)
     assert_int_equal(st.st_mode & 0777, 0660);
 }
 
+static void closing_leaves_another_meters_socket(void **state)
+{
+    static struct jp_control successor;
+    struct stat st;
+
+    (void)state;
+    assert_int_equal(jp_control_open(&successor, dir), 0);
+    jp_control_close(&control);
+    assert_int_equal(stat(successor.path, &st), 0);
+    jp_control_close(&successor);
+    assert_int_equal(stat(successor.path, &st), -1);
+    assert_int_equal(jp_control_open(&control, dir), 0);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -342,6 +356,7 @@ int main(void)
         cmocka_unit_test_setup_teardown(idle_crowd_keeps_nobody_out, set_up, tear_down),
         cmocka_unit_test_setup_teardown(one_wake_up_serves_one_request, set_up, tear_down),
         cmocka_unit_test_setup_teardown(socket_is_for_owner_and_group, set_up, tear_down),
+        cmocka_unit_test_setup_teardown(closing_leaves_another_meters_socket, set_up, tear_down),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -1,5 +1,6 @@
 # Every unit test and the libraries it needs.
 jp_unit_test(base jp_base)
+jp_unit_test(lock jp_base)
 add_library(faulty_fs STATIC ${CMAKE_CURRENT_SOURCE_DIR}/unit/faulty_fs.c)
 target_include_directories(faulty_fs PUBLIC ${CMAKE_CURRENT_SOURCE_DIR}/unit)
 target_link_libraries(faulty_fs PUBLIC jp_base)
