@@ -233,5 +233,5 @@ int jp_cmd_agent(int argc, char **argv)
         jp_log_error("there is neither user %s nor nobody here: set user", config.user);
         return JP_EXIT_CONFIG;
     }
-    return jp_identity_folders(&config, &identity) ? JP_EXIT_FAILED : run(&setup);
+    return jp_identity_folders(&config, &identity, true) ? JP_EXIT_FAILED : run(&setup);
 }

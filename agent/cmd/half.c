@@ -65,14 +65,14 @@ static void follow_agent(const struct jp_half_setup *setup)
         stop = 1;
 }
 
-static int become(const struct jp_half_setup *setup)
+static int become(const struct jp_half_setup *setup, bool with_spool)
 {
     int rc = jp_identity_drop(setup->identity);
 
     if (rc)
         jp_log_error("cannot become user %s: %s", setup->identity->name, strerror(-rc));
     follow_agent(setup);
-    return rc ? rc : jp_identity_can_write(setup->config);
+    return rc ? rc : jp_identity_can_write(setup->config, with_spool);
 }
 
 // One of each half on a hot path. Waits for one that is about to die. 0, or an enum jp_exit with a line on the log.
@@ -131,7 +131,7 @@ int jp_half_meter(const struct jp_half_setup *setup)
         return JP_EXIT_CONFIG;
     }
     log_problems(plan, setup->config);
-    rc = become(setup) ? JP_EXIT_FAILED : keep_others_out(&lock, setup, "meter");
+    rc = become(setup, false) ? JP_EXIT_FAILED : keep_others_out(&lock, setup, "meter");
     if (rc == 0 && !stop) {
         const struct jp_metering metering = {.clock = &jp_clock_real,
                                              .fs = &jp_fs_real,
@@ -205,7 +205,7 @@ int jp_half_post(const struct jp_half_setup *setup)
 
     if (rc)
         return rc;
-    if (become(setup))
+    if (become(setup, true))
         return JP_EXIT_FAILED;
     rc = keep_others_out(&lock, setup, "post");
     if (rc || stop)

@@ -9,12 +9,10 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <grp.h>
-#include <linux/magic.h>
 #include <pwd.h>
 #include <stdio.h>
 #include <string.h>
 #include <sys/stat.h>
-#include <sys/vfs.h>
 #include <unistd.h>
 
 int jp_identity_find(const struct jp_config *config, struct jp_identity *identity)
@@ -107,40 +105,29 @@ static int make_folder(const char *path, mode_t mode, const struct jp_identity *
     return rc;
 }
 
-static void warn_of_flash(const char *path)
-{
-    struct statfs fs;
-
-    if (statfs(path, &fs) == 0 && fs.f_type != TMPFS_MAGIC && fs.f_type != RAMFS_MAGIC)
-        jp_log_warning("paths.hot %s is not on tmpfs: every window wears the disk", path);
-}
-
-int jp_identity_folders(const struct jp_config *config, const struct jp_identity *identity)
+int jp_identity_folders(const struct jp_config *config, const struct jp_identity *identity, bool with_spool)
 {
     int rc = make_folder(config->paths_hot, 02770, identity);
     const char *key = "hot", *path = config->paths_hot;
 
-    if (rc == 0) {
+    if (rc == 0 && with_spool) {
         key = "spool";
         path = config->paths_spool;
         rc = make_folder(path, 0750, identity);
     }
-    if (rc) {
+    if (rc)
         jp_log_error("paths.%s %s cannot be made: %s; make it for user %u, or name another in paths.%s", key, path,
                      strerror(-rc), (unsigned)identity->uid, key);
-        return rc;
-    }
-    warn_of_flash(config->paths_hot);
-    return 0;
+    return rc;
 }
 
-int jp_identity_can_write(const struct jp_config *config)
+int jp_identity_can_write(const struct jp_config *config, bool with_spool)
 {
     const struct {
         const char *key, *path;
     } folders[] = {{"hot", config->paths_hot}, {"spool", config->paths_spool}};
 
-    for (int i = 0; i < 2; i++) {
+    for (int i = 0; i < (with_spool ? 2 : 1); i++) {
         if (access(folders[i].path, R_OK | W_OK | X_OK) == 0)
             continue;
         jp_log_error("paths.%s %s cannot be used by user %u: %s; chown it to that user and open the folders above it",

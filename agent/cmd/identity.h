@@ -22,12 +22,12 @@ int jp_identity_find(const struct jp_config *config, struct jp_identity *identit
 // Becomes that user for good (groups, gid, uid), and verifies that there is no way back. 0, or -errno.
 int jp_identity_drop(const struct jp_identity *identity);
 
-// Makes paths.hot (2770) and paths.spool (0750) where they are missing, owned by `identity`. An empty folder
-// of root's is handed over too; others are left as they are. Logs one line for what went wrong, or when
-// paths.hot is not on tmpfs. 0, or -errno.
-int jp_identity_folders(const struct jp_config *config, const struct jp_identity *identity);
+// Makes paths.hot (2770) and, `with_spool`, paths.spool (0750) where they are missing, owned by `identity`. An
+// empty folder of root's is handed over too; others are left as they are. meter has no business in the spool.
+// Logs one line for what went wrong. 0, or -errno.
+int jp_identity_folders(const struct jp_config *config, const struct jp_identity *identity, bool with_spool);
 
-// Whether this process can work in both folders; logs one line if not. 0, or -errno.
-int jp_identity_can_write(const struct jp_config *config);
+// Whether this process can work in paths.hot and, `with_spool`, in paths.spool; logs one line if not. 0, or -errno.
+int jp_identity_can_write(const struct jp_config *config, bool with_spool);
 
 #endif

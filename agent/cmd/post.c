@@ -42,7 +42,7 @@ int jp_cmd_post(int argc, char **argv)
     umask(0007);
     jp_log_open("post", (enum jp_log_level)config.log_level);
     jp_half_signals(false);
-    if (jp_identity_folders(&config, &self))
+    if (jp_identity_folders(&config, &self, true))
         return JP_EXIT_FAILED;
     return jp_half_post(&setup);
 }

@@ -70,11 +70,11 @@ class Scratch(unittest.TestCase):
                           f'device = {{ name = "test"; }};\n'
                           f'paths = {{ hot = "{self.dir}/hot"; spool = "{self.dir}/spool"; }};\n{text}')
 
-    def start(self, *args):
+    def start(self, *args, **more):
         """The program in the background, stderr in the file `log`; ended with the test."""
         with open(os.path.join(self.dir, "log"), "a", encoding="utf-8") as log:
             process = subprocess.Popen([PROGRAM, *args], stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL,
-                                       stderr=log)
+                                       stderr=log, **more)
         self.addCleanup(self.end, process)
         return process
 

@@ -198,6 +198,22 @@ class Agent(Scratch):
         self.assertEqual(result.returncode, 1)
         self.assertIn("paths.hot /proc/none/hot cannot be made", result.stderr)
 
+    @unittest.skipUnless(os.geteuid() == 0, "only root can become another user")
+    def test_meter_as_its_own_user_needs_no_spool(self):
+        path, spool, hot = self.config(), os.path.join(self.dir, "spool"), os.path.join(self.dir, "hot")
+        os.mkdir(spool, 0o700)
+        os.mkdir(hot)
+        os.chown(hot, 65534, 65534)
+        for made in (True, False):
+            if not made:
+                os.rmdir(spool)
+            before = self.log() if os.path.exists(os.path.join(self.dir, "log")) else ""
+            meter = self.start("meter", "-c", path, user=65534, group=65534, extra_groups=[])
+            self.assertTrue(eventually(lambda: os.path.exists(os.path.join(hot, "control"))), self.log())
+            self.assertEqual(self.end(meter), 0, self.log())
+            self.assertNotIn("spool", self.log()[len(before):])
+            self.assertEqual(os.path.exists(spool), made)
+
     def test_each_half_runs_alone_and_stops_in_order(self):
         path = self.config()
         for half in ("meter", "post"):
