@@ -15,6 +15,7 @@
 #define CRC_AT 2  // the CRC's four bytes in a frame's head
 #define COVERED 6 // the first byte under the CRC
 #define NAME_DIGITS 8
+#define NAME_DIGITS_MAX 12 // of JP_SEGMENT_NUMBER_MAX
 
 int jp_pos_compare(struct jp_pos a, struct jp_pos b)
 {
@@ -187,8 +188,11 @@ enum jp_frame_found jp_frame_parse(struct jp_frame *frame, const uint8_t *bytes,
 // Names ------------------------------------------------------------------------------------------
 int jp_segment_path(char path[JP_PATH_MAX], const char *dir, uint64_t number)
 {
-    int n = snprintf(path, JP_PATH_MAX, "%s/%0*" PRIu64 ".jps", dir, NAME_DIGITS, number);
+    int n;
 
+    if (number > JP_SEGMENT_NUMBER_MAX)
+        return -ERANGE;
+    n = snprintf(path, JP_PATH_MAX, "%s/%0*" PRIu64 ".jps", dir, NAME_DIGITS, number);
     return n < 0 || n >= JP_PATH_MAX ? -ENAMETOOLONG : 0;
 }
 
@@ -196,8 +200,7 @@ bool jp_segment_number(const char *name, uint64_t *number)
 {
     size_t digits = strspn(name, "0123456789");
 
-    // 18 digits fit in 64 bits with room for the next number.
-    if (digits < NAME_DIGITS || digits > 18 || strcmp(name + digits, ".jps") != 0)
+    if (digits < NAME_DIGITS || digits > NAME_DIGITS_MAX || strcmp(name + digits, ".jps") != 0)
         return false;
     if (digits > NAME_DIGITS && name[0] == '0')
         return false;

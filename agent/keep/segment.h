@@ -40,8 +40,11 @@ struct jp_segment_header {
 int jp_segment_header_encode(const struct jp_segment_header *header, void *buffer, size_t size);
 int jp_segment_header_decode(struct jp_segment_header *header, const void *bytes, size_t size);
 
-// Names: eight digits (more only when the number needs them) and ".jps". 0, or -ENAMETOOLONG; false for
-// every other name in the directory.
+// A segment a second for 31,000 years. A file with a higher number in its name is none of ours.
+#define JP_SEGMENT_NUMBER_MAX 999999999999ULL
+
+// Names: eight digits (more only when the number needs them) and ".jps". 0, -ERANGE for a number that no reader
+// takes, or -ENAMETOOLONG; false for every other name in the directory.
 int jp_segment_path(char path[JP_PATH_MAX], const char *dir, uint64_t number);
 bool jp_segment_number(const char *name, uint64_t *number);
 

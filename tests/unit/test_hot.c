@@ -9,6 +9,7 @@
 #include <signal.h>
 #include <stdarg.h>
 #include <stddef.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <sys/wait.h>
 #include <unistd.h>
@@ -62,6 +63,32 @@ static void every_start_begins_a_new_segment_above_all(void **state)
     assert_int_equal(tally.damaged, 0);
     assert_int_equal(jp_hot_release(&jp_fs_real, hot_dir, (struct jp_pos){99, 0}), 3);
     assert_int_equal(access(hot_file(4), F_OK), 0);
+}
+
+// The name of a file is no reason to leave the sequence, nor to write names that nobody reads.
+static void a_foreign_file_with_a_huge_number_moves_nothing(void **state)
+{
+    char path[JP_PATH_MAX];
+    struct jp_hot_writer writer;
+    struct jp_hot_reader reader;
+    struct jp_frame frame;
+    struct tally tally;
+
+    (void)state;
+    snprintf(path, sizeof path, "%s/999999999999999999.jps", hot_dir);
+    fclose(fopen(path, "w"));
+    hot_write_some(0, 10);
+    hot_write_some(10, 20);
+    assert_int_equal(access(hot_file(2), F_OK), 0);
+    tally = hot_read_all();
+    assert_int_equal(tally.frames, 20);
+    assert_int_equal(tally.damaged, 0);
+    assert_int_equal(jp_hot_reader_open(&reader, &jp_fs_real, hot_dir, (struct jp_pos){999999999999999999, 7}), 0);
+    assert_int_equal(jp_hot_reader_next(&reader, &frame), JP_HOT_FRAME);
+    assert_int_equal(hot_number_of(&frame), 0);
+    jp_hot_reader_close(&reader);
+    fclose(fopen(hot_file(JP_SEGMENT_NUMBER_MAX), "w"));
+    assert_int_equal(jp_hot_open(&writer, &jp_fs_real, hot_dir, 65536, &hot_template), -ERANGE);
 }
 
 static void a_full_spool_says_so_and_goes_on_after_release(void **state)
@@ -358,6 +385,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test_setup_teardown(what_is_appended_is_read_while_it_grows, hot_fresh, hot_clean),
         cmocka_unit_test_setup_teardown(every_start_begins_a_new_segment_above_all, hot_fresh, hot_clean),
+        cmocka_unit_test_setup_teardown(a_foreign_file_with_a_huge_number_moves_nothing, hot_fresh, hot_clean),
         cmocka_unit_test_setup_teardown(a_full_spool_says_so_and_goes_on_after_release, hot_fresh, hot_clean),
         cmocka_unit_test_setup_teardown(an_append_is_one_call, hot_fresh, hot_clean),
         cmocka_unit_test_setup_teardown(any_failing_call_costs_at_most_the_frame_in_hand, hot_fresh, hot_clean),

@@ -123,9 +123,19 @@ static void a_frame_is_whole_short_or_bad_and_never_wrong(void **state)
 
 static void only_our_names_are_segments(void **state)
 {
-    static const char *const foreign[] = {
-        "",         "1.jps",        "0000001.jps", "000000001.jps", "00000000.jps",           "00000001.jps~",
-        "00000001", "0000000a.jps", "cursor",      "-0000001.jps",  "1234567890123456789.jps"};
+    static const char *const foreign[] = {"",
+                                          "1.jps",
+                                          "0000001.jps",
+                                          "000000001.jps",
+                                          "00000000.jps",
+                                          "00000001.jps~",
+                                          "00000001",
+                                          "0000000a.jps",
+                                          "cursor",
+                                          "-0000001.jps",
+                                          "1234567890123456789.jps",
+                                          "999999999999999999.jps",
+                                          "1000000000000.jps"};
     char path[JP_PATH_MAX], longest[JP_PATH_MAX];
     uint64_t number;
 
@@ -136,6 +146,10 @@ static void only_our_names_are_segments(void **state)
     assert_int_equal(number, 42);
     assert_true(jp_segment_number("100000000.jps", &number));
     assert_int_equal(number, 100000000);
+    assert_true(jp_segment_number("999999999999.jps", &number));
+    assert_int_equal(number, JP_SEGMENT_NUMBER_MAX);
+    assert_int_equal(jp_segment_path(path, "/run/x", JP_SEGMENT_NUMBER_MAX), 0);
+    assert_int_equal(jp_segment_path(path, "/run/x", JP_SEGMENT_NUMBER_MAX + 1), -ERANGE);
     assert_int_equal(jp_segment_path(path, "/run/x", 7), 0);
     assert_string_equal(path, "/run/x/00000007.jps");
     memset(longest, 'd', sizeof longest);
