@@ -8,6 +8,7 @@
 
 #include <assert.h>
 #include <errno.h>
+#include <limits.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -108,9 +109,7 @@ static void on_up(struct jp_post *post, const struct jp_news *news)
     post->max_packet = news->max_packet ? news->max_packet : UINT32_MAX;
     post->status_due = post->meta_due = true;
     post->live_sent = false;
-    post->next_live_ns = post->next_item_ns = now;
-    post->blocks_max = JP_POST_ITEMS;
-    post->json_room = JP_MESSAGE_MAX;
+    post->next_live_ns = post->item.next_ns = now;
     post->tries = 0;
     jp_post_read(post);
 }
@@ -174,8 +173,12 @@ static int64_t deadline(const struct jp_post *post)
         return until;
     if (post->next_status_ns < until)
         until = post->next_status_ns;
-    if (post->item_count > 0 && post->next_item_ns < until)
-        until = post->next_item_ns;
+    if (post->item_count > 0 && post->item.next_ns < until)
+        until = post->item.next_ns;
+    if (post->meta_due && post->meta.next_ns > 0 && post->meta.next_ns < until)
+        until = post->meta.next_ns;
+    if (post->aside_count > 0 && post->beside.next_ns < until)
+        until = post->beside.next_ns;
     return until;
 }
 
@@ -261,9 +264,6 @@ static int prepare(struct jp_post *post)
     if (config->location.zone[0])
         jp_topic_grid(post->grid_topic, JP_TOPIC_MAX, config->mqtt.root, config->location.zone);
     jp_topic_leaf(post->cmd_topic, JP_TOPIC_MAX, config->mqtt.root, post->in->device, JP_LEAF_CMD);
-    if (config->mqtt.release == JP_RELEASE_COLLECTOR)
-        jp_log_warning("mqtt.release = \"collector\" needs a durable spool, which this version does not have: what the "
-                       "broker acknowledges is released");
     if (!post->in->link)
         jp_log_info("no mqtt.url: nothing is published; history is bounded by hot.max_bytes (%lld)",
                     (long long)config->hot_max_bytes);
@@ -298,7 +298,7 @@ static struct jp_post *create(const struct jp_posting *in)
     post->message = malloc(JP_MESSAGE_MAX);
     post->live = malloc(JP_MESSAGE_MAX);
     post->run_payload = malloc(JP_POST_RECORD_MAX);
-    post->blocks_max = JP_POST_ITEMS;
+    post->limit = INT_MAX;
     post->newest_ns = now_ns(post);
     post->status_as_sent.clock = JP_CLOCK_ESTIMATED; // of no status yet
     jp_config_factor(in->config, &post->factor);
@@ -321,6 +321,8 @@ static void destroy(struct jp_post *post)
     if (post->cursor_open)
         jp_slots_close(&post->cursor);
     jp_block_end(&post->block);
+    for (int i = 0; i < post->aside_count; i++)
+        free(post->aside[i].bytes);
     free(post->bytes);
     free(post->run_payload);
     free(post->live);

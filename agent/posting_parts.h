@@ -15,6 +15,7 @@
 #include "topics.h"
 
 #define JP_POST_ITEMS 64
+#define JP_POST_ASIDE_MAX 16
 #define JP_POST_RECORD_MAX 16384 // largest RUN, EVENT or GAP payload; a worst RUN has about 11 KB
 // Two blocks and the record that may end the second.
 #define JP_POST_QUEUE_BYTES (2 * JP_BLOCK_BYTES_MAX + JP_POST_RECORD_MAX)
@@ -43,6 +44,18 @@ enum jp_post_sending {
     JP_POST_RECORDS,
     JP_POST_OF_ITEM, // event or gap
     JP_POST_RUN_META,
+    JP_POST_ASIDE, // an event or gap that was refused before
+};
+
+// When to try again what failed.
+struct jp_post_retry {
+    int64_t delay_s, next_ns;
+};
+
+// An event or gap that the broker refuses: records do not wait for it.
+struct jp_post_aside {
+    struct jp_post_item item;
+    uint8_t *bytes;
 };
 
 enum jp_post_degraded {
@@ -106,16 +119,20 @@ struct jp_post {
     bool status_due, meta_due;
     int64_t next_live_ns; // when the window of the next live should be there
     int live_misses;      // how often it was not
-    int64_t next_status_ns, next_item_ns;
+    int64_t next_status_ns;
+    struct jp_post_retry item, meta, beside;
     uint64_t live_run, live_seq;
     bool live_sent;
-    int blocks_max;      // in one message
-    size_t sending_size; // bytes of the records message under way
-    size_t json_room;    // bytes of one JSON message at most
-    int sending_count;   // JSON: windows under way
-    int tries;
-    int64_t delay_s;
-    uint64_t refused;
+    // What one records message may hold: blocks, or windows in JSON. Kept over connections.
+    int limit, sending_count;
+    int losses;   // of records in a row
+    int at_limit; // records messages of that size since it was set
+    int item_losses, tries;
+    struct jp_post_aside aside[JP_POST_ASIDE_MAX]; // oldest first
+    int aside_count;
+    enum jp_leaf leaf;       // of the message under way
+    unsigned refused_leaves; // bits by enum jp_leaf
+    uint64_t refused_blocks, refused;
     char said[160]; // the link's last complaint
     struct {
         unsigned degraded;
@@ -143,6 +160,26 @@ void jp_post_failed(struct jp_post *post, int reason, const char *text);
 int jp_post_send(struct jp_post *post, enum jp_post_sending what, enum jp_leaf leaf, int size);
 size_t jp_post_room(const struct jp_post *post); // of a message's payload
 void jp_post_head(const struct jp_post *post, const struct jp_post_anchor *anchor, struct jp_records_head *head);
+
+// posting_records.c: the blocks at the queue's front.
+void jp_post_send_records(struct jp_post *post);
+void jp_post_records_delivered(struct jp_post *post);
+void jp_post_records_failed(struct jp_post *post, int reason, const char *text);
+
+// posting_items.c: what the queue holds beside blocks, as messages. The size, -EMSGSIZE, or -EBADMSG.
+int jp_post_item_message(struct jp_post *post, const struct jp_post_item *item, const uint8_t *bytes);
+
+// posting_refused.c: what the broker refuses, and when it is tried again.
+// Waits longer after each failure, from 1 s to retry_max_s; quick: 1 s.
+void jp_post_back_off(const struct jp_post *post, struct jp_post_retry *retry, bool quick);
+// `leaf` is refused: said once until it is taken again.
+void jp_post_refused(struct jp_post *post, enum jp_leaf leaf, const char *why);
+void jp_post_taken(struct jp_post *post, enum jp_leaf leaf);
+void jp_post_recount(struct jp_post *post);
+// The queue's first item, an event, gap or run, stands aside; it stays in the queue as well.
+void jp_post_put_aside(struct jp_post *post);
+void jp_post_send_aside(struct jp_post *post);
+void jp_post_aside_delivered(struct jp_post *post);
 
 // posting_live.c: sends live where a window for it was closed since the last one, and says when to look again.
 void jp_post_live(struct jp_post *post);

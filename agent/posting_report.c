@@ -136,5 +136,5 @@ int jp_post_status(struct jp_post *post)
 int jp_post_meta(struct jp_post *post, const struct jp_run *run)
 {
     return jp_json_dump(jp_meta_json(run, &post->factor, post->in->config->location.pue, post->spool_id),
-                        (char *)post->message, JP_MESSAGE_MAX);
+                        (char *)post->message, jp_post_room(post));
 }

@@ -5,6 +5,7 @@
 #include "window_json.h"
 
 #include <errno.h>
+#include <limits.h>
 #include <string.h>
 
 const int64_t jp_payload_build_s = JP_BUILD_S;
@@ -60,7 +61,7 @@ int jp_payload_head(const struct jp_records_head *head, void *buffer, size_t siz
 
 void jp_payload_windows_begin(struct jp_payload_windows *array, char *buffer, size_t size)
 {
-    *array = (struct jp_payload_windows){.buffer = buffer, .size = size, .used = 1};
+    *array = (struct jp_payload_windows){.buffer = buffer, .size = size, .used = 1, .most = INT_MAX};
     buffer[0] = '[';
 }
 
@@ -81,7 +82,7 @@ int jp_payload_windows_add(struct jp_payload_windows *array, const struct jp_rec
         rc = 0;
         if (i++ < from)
             continue;
-        if (left < comma + 1)
+        if (left < comma + 1 || array->count >= array->most)
             return i - 1;
         n = jp_json_dump(jp_window_json(head, &names, &window), array->buffer + array->used + comma, left - comma - 1);
         if (n == -EMSGSIZE)

@@ -33,13 +33,14 @@ bool jp_records_t_ms(const struct jp_records_head *head, int64_t boot_ms, int64_
 // `records` as CBOR: this map, then blocks as they are.
 int jp_payload_head(const struct jp_records_head *head, void *buffer, size_t size);
 
-// `records` as JSON: one array, windows added until the buffer is full.
+// `records` as JSON: one array, windows added until the buffer is full or `most` are in it.
 struct jp_payload_windows {
     char *buffer;
     size_t size, used;
-    int count;
+    int count, most;
 };
 
+// Without a bound on their number.
 void jp_payload_windows_begin(struct jp_payload_windows *array, char *buffer, size_t size);
 // Adds the windows of an encoded block from index `from` on. The index of the first that found no room,
 // or the block's count; -EBADMSG for a damaged block, -ENOMEM.

@@ -57,7 +57,12 @@ static void answer(void)
     bool records = strcmp(message->leaf, "records") == 0;
 
     the->under_way = NULL;
-    if (records && the->too_large > 0 && message->size > the->too_large) {
+    if (records && the->slam > 0 && message->size > the->slam) {
+        world_say(the, JP_NEWS_FAILED, 0);
+        world_say(the, JP_NEWS_DOWN, 0);
+    } else if (the->deny && strcmp(message->leaf, the->deny) == 0) {
+        world_say(the, JP_NEWS_FAILED, 0x87);
+    } else if (records && the->too_large > 0 && message->size > the->too_large) {
         world_say(the, JP_NEWS_FAILED, 0x95);
     } else if (records && the->refusals != 0) {
         the->refusals -= the->refusals > 0;

@@ -47,6 +47,8 @@ struct world {
     bool up;
     int refuse, refusals; // reason code for records, how many times; -1 for ever
     size_t too_large;     // records above this get 0x95
+    size_t slam;          // records above this end the connection
+    const char *deny;     // this leaf gets 0x87
     uint32_t max_packet;
     struct jp_news news[8];
     int news_count;

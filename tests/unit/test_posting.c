@@ -363,6 +363,135 @@ static void a_refused_block_is_kept_and_status_says_so(void **state)
     assert_true(said);
 }
 
+static void json_windows_follow(size_t largest, int seconds);
+
+static const char *denied;
+
+static void deny_until_40(struct world *w)
+{
+    go_up(w);
+    w->deny = w->seconds < 40 ? denied : NULL;
+}
+
+static int64_t most_refused(void)
+{
+    int64_t most = 0;
+
+    for (int i = 0; i < world.log->count - 1; i++) {
+        json_t *json;
+        int64_t refused;
+
+        if (strcmp(world.log->messages[i].leaf, "status") != 0)
+            continue;
+        json = json_of(&world.log->messages[i]);
+        refused = json_integer_value(json_object_get(json, "refused"));
+        most = refused > most ? refused : most;
+        json_decref(json);
+    }
+    return most;
+}
+
+static void records_pass_while_leaf_is_denied(const char *leaf)
+{
+    denied = leaf;
+    world.each_second = deny_until_40;
+    world_post(&world, 35, true);
+    subscribe();
+    assert_true(got.windows >= 30 && got.ordered);
+    assert_int_equal(count_leaf(leaf), 0);
+    assert_true(most_refused() >= 1);
+}
+
+static void a_denied_event_stands_aside_and_is_told_later(void **state)
+{
+    json_t *json;
+
+    (void)state;
+    denied = "event";
+    world.each_second = deny_until_40;
+    world_event(&world, "fit");
+    world_post(&world, 120, true);
+    subscribe();
+    assert_true(got.windows >= 110 && got.ordered && got.doubled == 0);
+    assert_true(most_refused() == 2);
+    assert_int_equal(count_leaf("event"), 2);
+    json = json_of(last_of("event"));
+    assert_string_equal(json_string_value(json_object_get(json, "kind")), "task");
+    json_decref(json);
+}
+
+static void denied_events_do_not_stop_records(void **state)
+{
+    (void)state;
+    records_pass_while_leaf_is_denied("event");
+}
+
+static void a_denied_meta_does_not_stop_records_and_comes_later(void **state)
+{
+    (void)state;
+    records_pass_while_leaf_is_denied("meta");
+    world.up = false;
+    world.seconds = 39;
+    world_post(&world, 60, true);
+    assert_int_equal(count_leaf("meta"), 1);
+}
+
+static void a_meta_refused_once_comes_again(void **state)
+{
+    (void)state;
+    world.each_second = go_up;
+    world_post(&world, 12, true);
+    world.log->count = 0;
+    world.up = false;
+    denied = "meta"; // no run is begun now: meta is due because of the connection alone
+    world.seconds = 38;
+    world.each_second = deny_until_40;
+    world_post(&world, 20, true);
+    assert_int_equal(count_leaf("meta"), 1);
+}
+
+static void meta_comes_once_at_the_start(void **state)
+{
+    (void)state;
+    world.each_second = go_up;
+    world_post(&world, 30, true);
+    assert_int_equal(count_leaf("meta"), 1);
+}
+
+static void an_event_larger_than_the_packet_stands_aside(void **state)
+{
+    (void)state;
+    world.each_second = go_up;
+    world.max_packet = 300; // a block fits, the event that begins the run and meta do not
+    world_post(&world, 35, true);
+    subscribe();
+    assert_true(got.windows >= 30 && got.ordered);
+    assert_int_equal(count_leaf("event"), 0);
+    assert_true(most_refused() >= 1);
+}
+
+// Under 3.1.1 a broker closes the connection upon a message that is too large for it.
+static void a_broker_that_closes_on_large_records_gets_small_ones(void **state)
+{
+    (void)state;
+    world.metering = false;
+    for (int i = 0; i < 400; i++)
+        world_append_window(&world);
+    world.each_second = go_up;
+    world.slam = 400;
+    world_post(&world, 120, true);
+    assert_delivered_equals_cumulative(400);
+    assert_true(count_leaf("records") >= 10);
+    assert_true(last_of("records")->delivered);
+}
+
+static void a_broker_that_closes_on_large_json_gets_small_ones(void **state)
+{
+    (void)state;
+    world.slam = 700;
+    json_windows_follow(700, 60);
+}
+
 static void down_in_the_middle(struct world *w)
 {
     if (w->seconds == 35) {
@@ -437,7 +566,7 @@ static void events_and_gaps_are_told_once_over_a_restart(void **state)
     assert_int_equal(count_leaf("gap"), 1);
 }
 
-static void json_windows_follow(size_t largest)
+static void json_windows_follow(size_t largest, int seconds)
 {
     uint64_t seq = 0;
     int64_t mj = 0;
@@ -447,7 +576,7 @@ static void json_windows_follow(size_t largest)
     for (int i = 0; i < 100; i++)
         world_append_window(&world);
     world.each_second = go_up;
-    world_post(&world, 30, true);
+    world_post(&world, seconds, true);
     for (int i = 0; i < world.log->count; i++) {
         const struct world_message *message = &world.log->messages[i];
         json_t *array, *one;
@@ -474,14 +603,39 @@ static void json_carries_the_same_windows(void **state)
 {
     (void)state;
     world.max_packet = 2000;
-    json_windows_follow(2000);
+    json_windows_follow(2000, 30);
 }
 
 static void a_refused_json_message_is_split_between_windows(void **state)
 {
     (void)state;
     world.too_large = 700;
-    json_windows_follow(700);
+    json_windows_follow(700, 30);
+}
+
+// The first of two windows is far larger than the other: half of both has no room for it.
+static void windows_of_uneven_size_are_split_by_number(void **state)
+{
+    uint8_t bytes[JP_WINDOW_BYTES_MAX];
+
+    (void)state;
+    world_end(&world);
+    world_begin(&world, 8, 2);
+    world_start_meter(&world, 0x51);
+    world.metering = false;
+    world.config.mqtt.format = JP_RECORDS_JSON;
+    for (uint64_t seq = 0; seq < 20; seq++) {
+        make_window(&world.window, &world.run, seq);
+        for (int c = 0; c < 8 && seq % 2 == 0; c++) {
+            world.window.channels[c].covered_ms = 999;
+            world.window.channels[c].cause = JP_CAUSE_READ_ERROR;
+        }
+        world_append(&world, JP_FRAME_WINDOW, bytes, jp_window_encode(&world.window, bytes, sizeof bytes));
+    }
+    world.too_large = 750;
+    world.each_second = go_up;
+    world_post(&world, 60, true);
+    assert_true(count_leaf("records") >= 20);
 }
 
 static void live_comes_every_live_s_from_the_newest_window(void **state)
@@ -741,6 +895,15 @@ int main(void)
         TEST(a_message_too_large_is_split),
         TEST(the_brokers_packet_limit_is_kept),
         TEST(a_refused_block_is_kept_and_status_says_so),
+        TEST(denied_events_do_not_stop_records),
+        TEST(a_denied_event_stands_aside_and_is_told_later),
+        TEST(a_denied_meta_does_not_stop_records_and_comes_later),
+        TEST(a_meta_refused_once_comes_again),
+        TEST(meta_comes_once_at_the_start),
+        TEST(an_event_larger_than_the_packet_stands_aside),
+        TEST(a_broker_that_closes_on_large_records_gets_small_ones),
+        TEST(a_broker_that_closes_on_large_json_gets_small_ones),
+        TEST(windows_of_uneven_size_are_split_by_number),
         TEST(a_slammed_door_loses_nothing),
         TEST(events_and_gaps_are_told_once_over_a_restart),
         TEST(json_carries_the_same_windows),

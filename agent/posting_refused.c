@@ -1,0 +1,100 @@
+// SPDX-License-Identifier: Apache-2.0
+// What the broker refuses: said once, counted, and tried again. Events and gaps stand aside, so that records pass.
+#include "posting_parts.h"
+
+#include "log.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+static const char *const leaf_words[] = {
+    [JP_LEAF_STATUS] = "status", [JP_LEAF_META] = "meta", [JP_LEAF_LIVE] = "live", [JP_LEAF_RECORDS] = "records",
+    [JP_LEAF_EVENT] = "event",   [JP_LEAF_GAP] = "gap",   [JP_LEAF_CMD] = "cmd",
+};
+
+void jp_post_back_off(const struct jp_post *post, struct jp_post_retry *retry, bool quick)
+{
+    int64_t most = post->in->config->mqtt.retry_max_s;
+
+    if (quick || retry->delay_s == 0)
+        retry->delay_s = 1;
+    else if (retry->delay_s < most)
+        retry->delay_s *= 2;
+    if (retry->delay_s > most && most > 0)
+        retry->delay_s = most;
+    retry->next_ns = post->in->clock->mono_ns(post->in->clock) + retry->delay_s * JP_NS_PER_S;
+}
+
+void jp_post_recount(struct jp_post *post)
+{
+    bool meta = post->refused_leaves & 1U << JP_LEAF_META;
+    uint64_t now = post->refused_blocks + (uint64_t)post->aside_count + meta;
+
+    if (now == post->refused)
+        return;
+    if (now == 0)
+        jp_log_info("the broker takes what is sent again");
+    post->status_due = true;
+    post->refused = now;
+    post->degraded &= ~(unsigned)JP_POST_REFUSED;
+    if (now > 0)
+        post->degraded |= JP_POST_REFUSED;
+}
+
+void jp_post_refused(struct jp_post *post, enum jp_leaf leaf, const char *why)
+{
+    if (!(post->refused_leaves & 1U << leaf))
+        jp_log_warning("the broker does not take %s (%s); it is kept and tried again", leaf_words[leaf], why);
+    post->refused_leaves |= 1U << leaf;
+    jp_post_recount(post);
+}
+
+void jp_post_taken(struct jp_post *post, enum jp_leaf leaf)
+{
+    post->refused_leaves &= ~(1U << leaf);
+    jp_post_recount(post);
+}
+
+static void drop_first(struct jp_post *post)
+{
+    free(post->aside[0].bytes);
+    post->aside_count--;
+    memmove(post->aside, post->aside + 1, (size_t)post->aside_count * sizeof post->aside[0]);
+}
+
+void jp_post_put_aside(struct jp_post *post)
+{
+    const struct jp_post_item *item = &post->items[0];
+    uint8_t *bytes = malloc(item->size + 1);
+
+    if (post->aside_count == JP_POST_ASIDE_MAX) {
+        jp_log_warning("more than %d events and gaps are refused: the oldest is given up", JP_POST_ASIDE_MAX);
+        drop_first(post);
+    }
+    if (post->aside_count == 0)
+        jp_post_back_off(post, &post->beside, true);
+    if (bytes) {
+        memcpy(bytes, post->bytes, item->size);
+        post->aside[post->aside_count++] = (struct jp_post_aside){*item, bytes};
+    } else {
+        jp_log_error("no memory for a refused event or gap: it is given up");
+    }
+    jp_post_recount(post);
+}
+
+void jp_post_send_aside(struct jp_post *post)
+{
+    const struct jp_post_aside *first = &post->aside[0];
+    enum jp_leaf leaf = first->item.kind == JP_POST_GAP ? JP_LEAF_GAP : JP_LEAF_EVENT;
+    int size = jp_post_item_message(post, &first->item, first->bytes);
+
+    if (jp_post_send(post, JP_POST_ASIDE, leaf, size))
+        jp_post_back_off(post, &post->beside, false);
+}
+
+void jp_post_aside_delivered(struct jp_post *post)
+{
+    drop_first(post);
+    post->beside = (struct jp_post_retry){0, 0};
+    jp_post_recount(post);
+}
