@@ -20,7 +20,7 @@ static const char help[] =
     "  --from TIME   windows that begin then or later; windows without wall time are left out\n"
     "  --to TIME     windows that begin before it\n"
     "  -o PATH       a file instead of stdout\n"
-    "  -c FILE       configuration (default /etc/joulepost/joulepost.conf): paths.spool, the grid's factor, columns\n"
+    "  -c FILE       configuration (default /etc/joulepost/joulepost.conf): paths.spool, the grid's factor\n"
     "  SPOOL         a folder of segments, or one that holds it as `spool` (default paths.spool)\n"
     "\n"
     "TIME is RFC 3339 (2026-11-20T12:00:00Z), a date (its first moment in UTC), or seconds or milliseconds since "

@@ -65,14 +65,6 @@ static int choose(struct jp_look *look, const char *dir)
     return 0;
 }
 
-static unsigned columns_of(const struct jp_config *config)
-{
-    unsigned columns = config->sampling.columns;
-
-    return (columns & JP_COLUMN_MV ? JP_BLOCK_MV : 0U) | (columns & JP_COLUMN_MA ? JP_BLOCK_MA : 0U) |
-           (columns & JP_COLUMN_PEAK ? JP_BLOCK_PEAK : 0U);
-}
-
 int jp_look_open(struct jp_look *look, const char *verb, const struct jp_options *options)
 {
     const char *dir;
@@ -84,11 +76,8 @@ int jp_look_open(struct jp_look *look, const char *verb, const struct jp_options
     if (rc)
         return rc;
     dir = options->word ? options->word : look->config.paths_spool;
-    look->in = (struct jp_history_in){.fs = &jp_fs_real,
-                                      .dir = look->dir,
-                                      .pue = look->config.location.pue,
-                                      .columns = columns_of(&look->config),
-                                      .progress = show_progress};
+    look->in = (struct jp_history_in){
+        .fs = &jp_fs_real, .dir = look->dir, .pue = look->config.location.pue, .progress = show_progress};
     jp_config_factor(&look->config, &look->in.factor);
     rc = choose(look, dir);
     if (rc == 0)

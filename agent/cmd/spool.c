@@ -16,7 +16,7 @@ static const char help[] =
     "  verify   a line for all that is not whole, and a summary; status 0 only when all is whole, else 1\n"
     "  dump     every window, run, gap, event and anchor in order, one JSON object a line\n"
     "  --json   one JSON object (dump writes JSON anyway)\n"
-    "  -c FILE  configuration (default /etc/joulepost/joulepost.conf): paths.spool, the grid's factor, columns\n"
+    "  -c FILE  configuration (default /etc/joulepost/joulepost.conf): paths.spool, the grid's factor\n"
     "  SPOOL    a folder of segments, or one that holds it as `spool` (default paths.spool)\n"
     "\n"
     "Nothing is written; a spool in use may be looked at. Damage is passed over and told on stderr.\n";

@@ -105,8 +105,11 @@ static void note_gap(struct figures *figures, const struct jp_history *history)
     lost->windows += gap->windows;
     if (__builtin_add_overflow(lost->ms, gap->span_ms, &lost->ms))
         lost->ms = INT64_MAX;
-    for (int c = 0; c < gap->channel_count && c < run->channel_count && run->total_known; c++) {
-        if (!gap->known[c] || !run->channels[c].in_total)
+    for (int c = 0; c < gap->channel_count; c++) {
+        bool member = gap->named ? gap->total_known && gap->in_total[c]
+                                 : c < run->channel_count && run->total_known && run->channels[c].in_total;
+
+        if (!gap->known[c] || !member)
             continue;
         lost->mj_known = true;
         if (__builtin_add_overflow(lost->mj, gap->mj[c], &lost->mj))

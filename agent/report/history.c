@@ -227,7 +227,7 @@ static void begin_run(struct jp_history *history, const struct jp_run *run)
     history->run = *run;
     history->run_known = true;
     history->told = false;
-    jp_window_names_of_run(&history->run_names, &history->run, history->in->columns);
+    jp_window_names_of_run(&history->run_names, &history->run);
 }
 
 static enum jp_entry_kind take_run(struct jp_history *history, const struct jp_frame *frame)

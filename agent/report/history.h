@@ -30,7 +30,6 @@ struct jp_history_in {
     const char *dir;
     struct jp_factor factor;
     double pue;
-    unsigned columns; // enum jp_block_column bits shown of hot windows; blocks show what they have
     // Called now and then with segments looked at and all of them; may be NULL.
     void (*progress)(size_t done, size_t all);
 };
@@ -65,7 +64,7 @@ struct jp_history {
     uint64_t run_no;
     struct jp_prev prev;
     struct jp_gap gap;
-    const struct jp_run *gap_run; // without channels when nobody knows them
+    const struct jp_run *gap_run; // for a gap without names; without channels when nobody knows them
     struct jp_event event;
     struct jp_anchor anchor;
     const char *what;

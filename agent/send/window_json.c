@@ -24,10 +24,10 @@ void jp_window_names_of_block(struct jp_window_names *names, const struct jp_blo
     }
 }
 
-void jp_window_names_of_run(struct jp_window_names *names, const struct jp_run *run, unsigned asked)
+void jp_window_names_of_run(struct jp_window_names *names, const struct jp_run *run)
 {
     memset(names, 0, sizeof *names);
-    names->columns = asked;
+    names->columns = run->columns;
     for (int c = 0; c < run->channel_count; c++) {
         names->names[c] = run->channels[c].name;
         names->in_total[c] = run->total_known && run->channels[c].in_total;
@@ -166,9 +166,11 @@ json_t *jp_event_json(const struct jp_records_head *head, const struct jp_event 
 json_t *jp_gap_json(const struct jp_records_head *head, const struct jp_run *run, const struct jp_gap *gap)
 {
     json_t *object = json_object(), *energy = json_object();
+    int named = gap->named || run->channel_count > gap->channel_count ? gap->channel_count : run->channel_count;
 
-    for (int c = 0; c < run->channel_count && c < gap->channel_count; c++)
-        json_object_set_new(energy, run->channels[c].name, jp_json_known(gap->known[c], gap->mj[c]));
+    for (int c = 0; c < named; c++)
+        json_object_set_new(energy, gap->named ? gap->names[c] : run->channels[c].name,
+                            jp_json_known(gap->known[c], gap->mj[c]));
     json_object_set_new(object, "run", jp_json_u64(gap->run));
     json_object_set_new(object, "first_seq", json_integer((json_int_t)gap->first_seq));
     json_object_set_new(object, "last_seq", json_integer((json_int_t)gap->last_seq));

@@ -16,10 +16,10 @@ struct jp_window_names {
     unsigned has[JP_CHANNELS_MAX]; // and which of them this channel has
 };
 
-// Borrows the texts of the reader, or of the run. The run's columns are those asked for that a channel has
-// ever had, as far as `names` saw it: call jp_window_names_see() with each window before it is written.
+// Borrows the texts of the reader, or of the run. Of the run's columns a channel has those that it ever had, as far
+// as `names` saw it: call jp_window_names_see() with each window before it is written.
 void jp_window_names_of_block(struct jp_window_names *names, const struct jp_block_reader *block);
-void jp_window_names_of_run(struct jp_window_names *names, const struct jp_run *run, unsigned columns);
+void jp_window_names_of_run(struct jp_window_names *names, const struct jp_run *run);
 void jp_window_names_see(struct jp_window_names *names, const struct jp_window *window);
 
 // The total of a window: the sum of its known members, covered as its least covered one.
@@ -38,7 +38,7 @@ bool jp_window_emissions(const struct jp_records_head *head, const struct jp_win
 json_t *jp_window_json(const struct jp_records_head *head, const struct jp_window_names *names,
                        const struct jp_window *window);
 json_t *jp_event_json(const struct jp_records_head *head, const struct jp_event *event);
-// `run` names the gap's channels; one without channels names none.
+// `run` names the channels of a gap that does not do it itself; one without channels names none.
 json_t *jp_gap_json(const struct jp_records_head *head, const struct jp_run *run, const struct jp_gap *gap);
 
 #endif
