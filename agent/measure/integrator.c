@@ -81,6 +81,16 @@ static bool plausible(const struct jp_integrator *integrator, int64_t step_uj, i
     return step_uj <= product(integrator->limit_uw, dt_ns, &left);
 }
 
+// May the counter have gone round once more than the step shows? Then nobody knows what was used.
+static bool ambiguous(const struct jp_integrator *integrator, int64_t step_uj, int64_t dt_ns)
+{
+    int64_t range_uj = integrator->range_uj;
+
+    if (range_uj <= 0 || integrator->value > range_uj || step_uj > INT64_MAX - 1 - range_uj)
+        return false;
+    return plausible(integrator, step_uj + range_uj + 1, dt_ns);
+}
+
 static void add_step(struct jp_integrator *integrator, int64_t step_uj)
 {
     int64_t low = step_uj % PPM * integrator->scale_ppm + integrator->rest;
@@ -102,14 +112,17 @@ static enum jp_verdict add_energy(struct jp_integrator *integrator, const struct
     if (step_uj >= 0) {
         if (!plausible(integrator, step_uj, awake_ns + sample->asleep_ns))
             return JP_IMPLAUSIBLE;
+        if (ambiguous(integrator, step_uj, awake_ns))
+            return JP_RESET;
         add_step(integrator, step_uj);
         return JP_ADDED;
     }
-    // The counter holds range + 1 different values: after `range` comes 0.
-    if (integrator->range_uj < integrator->value ||
-        !plausible(integrator, step_uj + integrator->range_uj + 1, awake_ns))
+    if (integrator->range_uj < integrator->value)
         return JP_RESET;
-    add_step(integrator, step_uj + integrator->range_uj + 1);
+    step_uj += integrator->range_uj + 1; // it holds range + 1 different values: after `range` comes 0
+    if (!plausible(integrator, step_uj, awake_ns) || ambiguous(integrator, step_uj, awake_ns))
+        return JP_RESET;
+    add_step(integrator, step_uj);
     return JP_WRAPPED;
 }
 

@@ -12,11 +12,12 @@
 #include <stdint.h>
 
 enum jp_verdict {
-    JP_FIRST,       // a baseline: nothing to add yet
-    JP_ADDED,       // the energy since the last sample was added
-    JP_WRAPPED,     // added, over the end of the counter's range
-    JP_RESET,       // a counter went back and no wrap explains it: nothing added, a new baseline
-    JP_HOLE,        // a power sample too long after the last, or after a suspend: nothing added, a new baseline
+    JP_FIRST,   // a baseline: nothing to add yet
+    JP_ADDED,   // the energy since the last sample was added
+    JP_WRAPPED, // added, over the end of the counter's range
+    JP_RESET,   // a counter went back and no wrap explains it, or it may have gone round more than once in the time:
+                // nothing added, a new baseline
+    JP_HOLE,    // a power sample too long after the last, or after a suspend: nothing added, a new baseline
     JP_IMPLAUSIBLE, // more than the limit: nothing added; a counter's value is the new baseline
 };
 

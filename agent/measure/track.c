@@ -33,8 +33,7 @@ void jp_track_init(struct jp_track *track, const struct jp_run_channel *channel,
     bool counter = channel->kind == JP_ENERGY;
 
     memset(track, 0, sizeof *track);
-    // A counter's stated maximum is a sustained power: short peaks may go half above it.
-    jp_integrator_init(&track->integrator, channel->kind, counter ? channel->max_uw + channel->max_uw / 2 : 0);
+    jp_integrator_init(&track->integrator, channel->kind, counter ? channel->max_uw : 0);
     track->integrator.range_uj = range_uj;
     track->integrator.hole_ns = hole_ns;
     track->integrator.scale_ppm = track->scale_ppm = scale_ppm;
@@ -134,9 +133,17 @@ static void add(struct jp_track *track, const struct jp_sample *sample, int64_t 
     }
 }
 
+// A bridge that failed lies before all windows. The first one tells of it, by a millisecond without coverage.
+static void tell_failed_bridge(struct jp_track *track, int64_t upto_ns)
+{
+    if (upto_ns <= track->start_ns && track->cause >= JP_CAUSE_RESET)
+        track->covered_ns = -JP_NS_PER_MS;
+}
+
 static void take_counter(struct jp_track *track, int64_t upto_ns)
 {
     add(track, &track->sample, max64(track->upto_ns, track->start_ns), upto_ns);
+    tell_failed_bridge(track, upto_ns);
     track->upto_ns = upto_ns;
     track->raw_uj = track->integrator.value;
     track->pass = JP_PASS_NOT_DUE; // taken

@@ -2,6 +2,7 @@
 // Discovery on trees that look like machines: which channels, under which names, and what makes the total.
 #define _GNU_SOURCE
 #include "machine.h"
+#include "track.h"
 
 static void assert_agx_orin(void)
 {
@@ -65,6 +66,20 @@ static void x86_adds_packages_and_dram_and_shows_psys(void **state)
     assert_string_equal(plan.run.facts.cpu_model, "Intel(R) Xeon(R) Gold 6148 CPU @ 2.40GHz");
     assert_true(plan.run.facts.ram_bytes == 197132288LL * 1024);
     assert_int_equal(plan.problem_count, 0);
+}
+
+// What sysfs states, half as much again; a counter without a statement 1 kW, and no more.
+static void a_counter_is_believed_up_to_its_limit_and_no_factor_more(void **state)
+{
+    struct jp_track track;
+
+    (void)state;
+    tree("x86-2s");
+    discover();
+    jp_track_init(&track, channel("package-0"), plan.range_uj[0], 0);
+    assert_true(track.integrator.limit_uw == 564000000);
+    jp_track_init(&track, channel("core-0"), plan.range_uj[0], 0);
+    assert_true(track.integrator.limit_uw == JP_PACKAGE_MAX_UW);
 }
 
 static void a_board_file_of_the_user_makes_psys_the_total(void **state)
@@ -221,6 +236,7 @@ int main(void)
         WITH_ROOT(orin_nano_takes_its_input_as_the_total),
         WITH_ROOT(a_run_carries_this_machines_boot_id_whole),
         WITH_ROOT(x86_adds_packages_and_dram_and_shows_psys),
+        WITH_ROOT(a_counter_is_believed_up_to_its_limit_and_no_factor_more),
         WITH_ROOT(a_board_file_of_the_user_makes_psys_the_total),
         WITH_ROOT(an_unknown_board_has_rails_and_no_total),
         WITH_ROOT(an_unknown_tegra_and_an_emulation_tree_get_no_total),

@@ -164,6 +164,26 @@ static void wrap_adds_what_was_used(void **state)
     assert_true(it.total_uj == 50000);
 }
 
+// 262 kJ at 150 W take 1747 s: after that a small step may be a whole round and more, in either direction.
+static void step_that_may_hide_a_whole_round_is_a_reset(void **state)
+{
+    struct jp_integrator it = counter(262143328850, 150000000);
+
+    (void)state;
+    add(&it, 0, 1000);
+    assert_int_equal(add(&it, 1700 * S, 2000), JP_ADDED);
+    assert_int_equal(add(&it, 3500 * S, 5000), JP_RESET);
+    assert_int_equal(add(&it, 3501 * S, 5500), JP_ADDED);
+    assert_true(it.total_uj == 1500);
+    it = counter(262143328850, 150000000);
+    add(&it, 0, 250000000000);
+    assert_int_equal(add(&it, 1000 * S, 10000000000), JP_WRAPPED);
+    assert_int_equal(add(&it, 3000 * S, 5000000000), JP_WRAPPED);
+    assert_true(it.total_uj == 2 * 262143328851 - 245000000000);
+    assert_int_equal(add(&it, 6600 * S, 4000000000), JP_RESET);
+    assert_true(it.total_uj == 2 * 262143328851 - 245000000000);
+}
+
 static void step_back_without_explanation_is_a_reset(void **state)
 {
     struct jp_integrator known = counter(262143328850, 150000000), unknown = counter(0, 0);
@@ -329,6 +349,7 @@ int main(void)
         cmocka_unit_test(power_across_a_suspend_is_a_hole),
         cmocka_unit_test(border_splits_a_line_without_changing_its_energy),
         cmocka_unit_test(wrap_adds_what_was_used),
+        cmocka_unit_test(step_that_may_hide_a_whole_round_is_a_reset),
         cmocka_unit_test(step_back_without_explanation_is_a_reset),
         cmocka_unit_test(counter_beyond_its_range_is_no_wrap),
         cmocka_unit_test(forward_step_above_the_limit_is_implausible),
