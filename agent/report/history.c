@@ -2,8 +2,12 @@
 // Frames of either spool into windows, runs, gaps, events and anchors.
 #include "history.h"
 
+#include "clock.h"
+
 #include <errno.h>
 #include <string.h>
+
+#define FORMAT_BIRTH_S 1767225600 // 2026-01-01: no spool of this format is older
 
 // The look beforehand ----------------------------------------------------------------------------
 static void note_name(struct jp_history *history, const char *name)
@@ -160,6 +164,8 @@ static void place(struct jp_history *history, int64_t boot_ms)
     head->off_known =
         history->boot >= 0 && jp_anchors_find(&history->anchors, history->boot, boot_ms, &head->off_ms, &clock);
     head->clock = (enum jp_clock_state)clock;
+    // What reads may be years younger than what wrote: its build date says nothing here.
+    head->since_s = clock == JP_CLOCK_UNSYNCED ? FORMAT_BIRTH_S : 1;
 }
 
 static enum jp_entry_kind senseless(struct jp_history *history, const char *what)

@@ -14,7 +14,7 @@ bool jp_records_t_ms(const struct jp_records_head *head, int64_t boot_ms, int64_
 {
     bool sane = !__builtin_add_overflow(boot_ms, head->off_ms, t_ms);
 
-    return head->off_known && sane && *t_ms >= jp_payload_build_s * 1000;
+    return head->off_known && sane && *t_ms >= (head->since_s ? head->since_s : jp_payload_build_s) * 1000;
 }
 
 json_t *jp_json_time(const struct jp_records_head *head, int64_t boot_ms)

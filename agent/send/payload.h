@@ -25,9 +25,10 @@ struct jp_records_head {
     int64_t err_ms; // -1 unknown
     struct jp_factor factor;
     double pue;
+    int64_t since_s; // a clock that stands before this was never set; 0: the build date
 };
 
-// Wall time in ms of a moment of BOOTTIME. False: unknown, or before the build date.
+// Wall time in ms of a moment of BOOTTIME. False: unknown, or before since_s.
 bool jp_records_t_ms(const struct jp_records_head *head, int64_t boot_ms, int64_t *t_ms);
 
 // `records` as CBOR: this map, then blocks as they are.

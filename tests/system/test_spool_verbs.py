@@ -453,6 +453,30 @@ class Verbs(unittest.TestCase):
         self.assertEqual(told[30], ("unsynced", real + 1000))
         self.assertEqual(told[31], ("unsynced", None))
 
+    def test_a_spool_older_than_the_program_keeps_its_times(self):
+        made, run = os.path.join(self.dir, "made"), segments.run_of(7, ["a"], [0])
+        window = (segments.WINDOW, segments.window_of(7, 0, 1000, [5]))
+        for number, (real, clock) in enumerate(((1_770_000_000_000, 0), (1_500_000_000_000, 0), (1_500_000_000_000, 1)), 1):
+            segments.write(made, number, [(segments.RUN, {**run, "run": 7}), (segments.ANCHOR, [0, real, clock, None]),
+                                          window], boot=f"boot-{number}")
+        told = [(line["clock"], line["t_ms"]) for line in self.dump(made) if line["type"] == "window"]
+        self.assertEqual(told, [("unsynced", 1_770_000_001_000), ("unsynced", None), ("synced", 1_500_000_001_000)])
+
+    def test_columns_are_those_of_the_run(self):
+        run, names = segments.run_of(7, ["a", "b"], [0], columns=5), ["a", "b"]
+        windows = [segments.window_of(7, seq, seq * 1000, [5, 6]) for seq in range(3)]
+        for seq, one in enumerate(windows):
+            one[5][0][5:] = [5000 + seq, 200, 9]  # mv, ma, peak_mw; b has none
+        hot, durable = os.path.join(self.dir, "hot"), os.path.join(self.dir, "durable")
+        segments.write(hot, 1, [(segments.RUN, run), *[(segments.WINDOW, one) for one in windows]])
+        block = segments.block_of(7, names, [0], windows)
+        block[8].update({"mv": {0: segments.column([5000, 5001, 5002])}, "peak_mw": {0: [9, 0, 0]}})
+        segments.write(durable, 1, [(segments.RUN, run), (segments.BLOCK, block)])
+        lines = self.dump(hot)
+        self.assertEqual(lines, self.dump(durable))
+        self.assertEqual([(line["mv"], line["peak_mw"], "ma" in line) for line in lines[1:]],
+                         [({"a": 5000 + seq}, {"a": 9}, False) for seq in range(3)])
+
     def test_a_change_of_channels_gets_columns_for_all(self):
         made = os.path.join(self.dir, "made")
         segments.write(made, 1, [(segments.RUN, segments.run_of(7, ["a", "b"], [0])),
