@@ -1,0 +1,193 @@
+// SPDX-License-Identifier: Apache-2.0
+// The durable spool: what could not be sent yet, in segments on flash. One process writes and reads it (post);
+// anybody may read it (the reader at the end). The folder is described in docs/format.md.
+//
+// Frames are appended to RAM and made durable by commit with one sync; until then RAM alone holds them. Nothing is
+// made on flash before the first commit but the folder and its lock. An error never stops the spool: frames stay
+// held, and every JP_SPOOL_RETRY_MS a commit or tend tries again with a new segment; an old file is never written.
+#ifndef JP_SPOOL_H
+#define JP_SPOOL_H
+
+#include "frames.h"
+#include "segment.h"
+#include "slots.h"
+
+// Hours of blocks of a small board while a disk is full or failing; the hot spool keeps what is beyond.
+#define JP_SPOOL_HELD_MAX 262144
+#define JP_SPOOL_RETRY_MS 60000
+#define JP_SPOOL_SAVE_MS 5000 // tend saves a moved cursor at most this often
+#define JP_SPOOL_EXTENT 65536 // a file grows by so many zero bytes at a time where a disk overwrites in place
+#define JP_SPOOL_BAD_MAX 16   // quarantined files kept, the newest
+#define JP_SPOOL_FENCES 8     // segments that failed in this process and whose end is remembered
+#define JP_SPOOL_SEGMENT_MIN 65536
+#define JP_SPOOL_SEGMENT_MAX 1048576
+#define JP_SPOOL_MAX_BYTES_MIN 524288 // less is taken as this: spare, the open segment, and some history
+
+enum jp_spool_next {
+    JP_SPOOL_FRAME,   // frame holds
+    JP_SPOOL_END,     // nothing more now
+    JP_SPOOL_DAMAGED, // bad bytes were passed over: frame.at .. frame.next
+    JP_SPOOL_TORN,    // the same behind the last frame of a segment without SEAL: what a power cut leaves, no loss
+    JP_SPOOL_FOREIGN, // a segment's name on something else, another version or no segment at all: passed over
+};
+
+// Reader -----------------------------------------------------------------------------------------
+struct jp_spool_reader {
+    const struct jp_fs *fs;
+    char dir[JP_PATH_MAX];
+    struct jp_pos at;      // the next frame to look at
+    struct jp_pos from;    // below it only RUN and ANCHOR are handed out
+    struct jp_pos end;     // nothing at or above is looked at; segment 0: no such end
+    struct jp_frames file; // the open segment; file.header is its header
+    bool started;          // `at` names a segment that was looked for
+    bool sealed;           // the last frame of the open segment was a SEAL
+};
+
+// Reads the spool in dir from `from` (zero: from its beginning) and writes nothing; needs no lock, bears files that
+// vanish. The frames in force at `from` come first: RUN and ANCHOR of its segment that lie below. Allocates once
+// (constant memory, whatever the spool holds). 0, or -errno.
+int jp_spool_reader_open(struct jp_spool_reader *reader, const struct jp_fs *fs, const char *dir, struct jp_pos from);
+// The next frame in order over all segments, SEAL included. enum jp_spool_next, or -errno: the call may be repeated,
+// or jp_spool_reader_skip() leaves the segment.
+int jp_spool_reader_next(struct jp_spool_reader *reader, struct jp_frame *frame);
+void jp_spool_reader_skip(struct jp_spool_reader *reader);
+// Back (or on) to `from`, as after opening.
+void jp_spool_reader_seek(struct jp_spool_reader *reader, struct jp_pos from);
+void jp_spool_reader_close(struct jp_spool_reader *reader);
+
+// Reads the saved cursor and spool id of a spool without writing. 0, -ENOENT when there is none (yet), or -errno.
+int jp_spool_read_cursor(const struct jp_fs *fs, const char *dir, struct jp_pos *cursor, uint8_t spool_id[16]);
+
+// Owner ------------------------------------------------------------------------------------------
+struct jp_spool;
+
+enum jp_spool_reason {
+    JP_SPOOL_FULL, // max_bytes
+    JP_SPOOL_OLD,  // keep_days
+};
+
+struct jp_spool_now {
+    int64_t boot_ms; // BOOTTIME: retries and saves go by it
+    int64_t real_ms; // REALTIME: headers, keep_days
+    bool synced;     // the kernel's verdict on it; keep_days waits for true
+};
+
+struct jp_spool_calls {
+    void *context;
+    // A new segment begins: append what is in force (RUN, ANCHOR) with jp_spool_append(), so that the segment stands
+    // alone. At most 64 KiB. May be NULL.
+    void (*preface)(void *context, struct jp_spool *spool);
+    // A segment with unreleased frames must go: called for each of them that is not released, in order (RUN and
+    // ANCHOR of the segment also when they are), then once with frame NULL: append the GAPs that say what goes now,
+    // with jp_spool_append(), unreleased GAPs of the segment among them. They are durable before the segment goes.
+    // `header` has version 0 when it could not be read. Damage is passed over. May be NULL: nothing is recorded.
+    void (*weigh)(void *context, struct jp_spool *spool, enum jp_spool_reason reason,
+                  const struct jp_segment_header *header, const struct jp_frame *frame);
+};
+
+struct jp_spool_config {
+    const struct jp_fs *fs; // kept
+    const char *dir;        // copied
+    int64_t max_bytes;      // of all segments and the spare
+    int keep_days;          // 0: for ever
+    bool keep_all;          // released segments stay until max_bytes or keep_days
+    // device, boot, tool; spool_id is a fresh random one, used when the folder has none yet.
+    struct jp_segment_header header;
+    struct jp_spool_calls calls;
+};
+
+struct jp_spool_counts {
+    uint64_t damaged;     // places of bad bytes the reader has passed over
+    uint64_t torn;        // of them such that a power cut leaves
+    uint64_t foreign;     // files that were no segments of ours
+    uint64_t quarantined; // of these and of damaged ones, renamed to *.bad
+    uint64_t dropped;     // segments that went with unreleased frames
+    uint64_t failures;    // failed attempts to write
+    uint64_t cursor_lost; // both slots were damaged: everything is handed out again
+    uint64_t flash_bytes; // written since opening: frames, headers, zero bytes, cursors
+    uint64_t frames;      // made durable since opening
+};
+
+struct jp_spool {
+    // To be read by the owner.
+    int error;            // 0, or the -errno of the last attempt to write: the spool is degraded, frames are held
+    struct jp_pos cursor; // everything below is released
+    int64_t used_bytes;   // of all segments and the spare
+    uint64_t lowest;      // number of the oldest segment, 0 none
+    uint64_t highest;     // the highest number ever seen
+    struct jp_segment_header header; // of the open segment and template of the next; spool_id is the spool's own
+    struct jp_spool_counts counts;
+    struct jp_spool_reader reader;
+    size_t held_bytes; // frames not durable yet, heads included
+    uint32_t held_frames;
+
+    // Its own.
+    const struct jp_fs *fs;
+    char dir[JP_PATH_MAX];
+    int64_t max_bytes, segment_bytes, keep_days_ms;
+    bool keep_all;
+    struct jp_spool_calls calls;
+    bool attached; // lock, listing and cursor are done
+    int appends;   // the file system does not overwrite in place: no zero bytes
+    bool has_spare;
+    int lock_fd, fd;
+    int64_t offset; // durable end of the open segment
+    int64_t filled; // bytes of it that exist
+    uint32_t next_fno;
+    bool bare; // the open segment holds its preface only
+    int64_t retry_at_ms, save_at_ms;
+    bool retry_waits, cursor_moved, weighing, refused;
+    struct jp_slots slots;
+    bool slots_open;
+    uint8_t *held;  // JP_SPOOL_HELD_MAX
+    uint8_t *front; // where a preface is collected
+    size_t front_bytes;
+    bool fronting;
+    struct {
+        uint64_t segment;
+        int64_t end;
+    } fences[JP_SPOOL_FENCES];
+    int fence_next;
+    uint64_t evidence[JP_SPOOL_BAD_MAX]; // damaged segments that are kept as *.bad when they go
+    int evidence_count;
+};
+
+// Makes the folder (0750; not its parents) if need be, takes its lock, finds the cursor and what is there, and puts
+// the reader at the cursor. Allocates, the only time. 0 also when the disk fails (error is set, tend goes on
+// trying); -EWOULDBLOCK when another process has the lock, -ENAMETOOLONG, -ENOMEM.
+int jp_spool_open(struct jp_spool *spool, const struct jp_spool_config *config, const struct jp_spool_now *now);
+
+// Takes a copy of a frame, in RAM. 0; -EMSGSIZE; -ENOBUFS when the held frames would exceed JP_SPOOL_HELD_MAX (the
+// frame is not taken: keep it where it is).
+int jp_spool_append(struct jp_spool *spool, uint8_t type, const void *payload, size_t size);
+
+// Makes every held frame durable: one write and one sync (more when a segment begins). 0 (also with nothing held);
+// else -errno, the frames stay held, and until JP_SPOOL_RETRY_MS later every commit answers the same at once. While
+// the disk is full, held GAP frames go to the spare segment ahead of the others. Blocks.
+// Then, when the spool has grown beyond max_bytes, the oldest segments go (weigh).
+int jp_spool_commit(struct jp_spool *spool, const struct jp_spool_now *now);
+
+// Forgets what is held: its owner has delivered it by other means.
+void jp_spool_forget(struct jp_spool *spool);
+
+// The next durable frame from the cursor on; as jp_spool_reader_next(). Never a frame that is only held. A read
+// error is passed over as damage.
+int jp_spool_next(struct jp_spool *spool, struct jp_frame *frame);
+// The next frame is again the first that is not released.
+void jp_spool_rewind(struct jp_spool *spool);
+// Everything below `pos` (frame.next of the last released frame) is released; lower than the cursor: nothing
+// happens. Writes nothing: tend, close and every unlink save the cursor.
+void jp_spool_release(struct jp_spool *spool, struct jp_pos pos);
+// Whether a durable frame may lie at or above the cursor; true also for zero bytes not looked at yet.
+bool jp_spool_pending(const struct jp_spool *spool);
+// An upper bound of the bytes at or above the cursor, held ones included. Looks at the folder.
+int64_t jp_spool_pending_bytes(const struct jp_spool *spool);
+
+// To be called now and then (each second while there is a backlog): retries what failed, saves a moved cursor,
+// unlinks released segments, applies keep_days. 0, or -errno (also in spool->error when it is about writing).
+int jp_spool_tend(struct jp_spool *spool, const struct jp_spool_now *now);
+
+// Commits, saves the cursor, writes SEAL, frees. What is still held is lost to the spool.
+void jp_spool_close(struct jp_spool *spool, const struct jp_spool_now *now);
+
+#endif
