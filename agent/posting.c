@@ -292,7 +292,7 @@ static struct jp_post *create(const struct jp_posting *in)
     if (!post)
         return NULL;
     post->in = in;
-    post->wake_fd = post->tail.fd = post->ahead.fd = post->notify_fd = -1;
+    post->wake_fd = post->tail.file.fd = post->ahead.file.fd = post->notify_fd = -1;
     open_notify(post);
     post->bytes = malloc(JP_POST_QUEUE_BYTES);
     post->message = malloc(JP_MESSAGE_MAX);
@@ -314,9 +314,9 @@ static void destroy(struct jp_post *post)
         close(post->wake_fd);
     if (post->notify_fd >= 0)
         close(post->notify_fd);
-    if (post->tail.buffer)
+    if (post->tail.file.buffer)
         jp_hot_reader_close(&post->tail);
-    if (post->ahead.buffer)
+    if (post->ahead.file.buffer)
         jp_hot_reader_close(&post->ahead);
     if (post->cursor_open)
         jp_slots_close(&post->cursor);

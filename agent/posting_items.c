@@ -48,7 +48,7 @@ static int run_message(struct jp_post *post, const struct jp_post_item *item, co
     snprintf(event.detail, sizeof event.detail,
              "{\"action\":\"start\",\"version\":\"%s\",\"device\":\"%s\",\"boot\":\"%s\",\"window_ms\":%d,"
              "\"block_windows\":%d}",
-             post->tail.header.tool, post->in->device, run.boot, run.window_ms, run.block_windows);
+             post->tail.file.header.tool, post->in->device, run.boot, run.window_ms, run.block_windows);
     return jp_payload_event(&head, &event, (char *)post->message, jp_post_room(post));
 }
 

@@ -262,7 +262,7 @@ static void take(struct jp_post *post, const struct jp_frame *frame)
 // Before the first ANCHOR of a boot the segment's own header says when it was opened.
 static void anchor_from_header(struct jp_post *post)
 {
-    const struct jp_segment_header *header = &post->tail.header;
+    const struct jp_segment_header *header = &post->tail.file.header;
     struct jp_anchor anchor = {.boot_ms = header->boot_ms, .off_ms = header->real_ms - header->boot_ms, .err_ms = -1};
 
     if (post->spool_id[0] == '\0' && header->version > 0)
@@ -295,7 +295,7 @@ static void look_ahead(struct jp_post *post)
     struct jp_frame frame;
     int rc;
 
-    if (!post->ahead.buffer || jp_pos_compare(post->ahead.at, post->head) != 0) {
+    if (!post->ahead.file.buffer || jp_pos_compare(post->ahead.at, post->head) != 0) {
         jp_hot_reader_close(&post->ahead);
         rc = jp_hot_reader_open(&post->ahead, post->in->fs, post->in->config->paths_hot, post->head);
         if (rc) {
@@ -348,6 +348,6 @@ void jp_post_read(struct jp_post *post)
         look_ahead(post);
         return;
     }
-    if (post->ahead.buffer)
+    if (post->ahead.file.buffer)
         jp_hot_reader_close(&post->ahead);
 }

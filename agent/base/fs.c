@@ -8,7 +8,9 @@
 #include <fcntl.h>
 #include <stdio.h>
 #include <string.h>
+#include <sys/file.h>
 #include <sys/stat.h>
+#include <sys/vfs.h>
 #include <unistd.h>
 
 static int open_file(const struct jp_fs *self, const char *path, enum jp_fs_open how)
@@ -125,6 +127,36 @@ static int list_dir(const struct jp_fs *self, const char *dir, int (*each)(void 
     return rc;
 }
 
+static int lock_file(const struct jp_fs *self, const char *path)
+{
+    int fd = open(path, O_RDWR | O_CREAT | O_NOFOLLOW | O_CLOEXEC | O_NONBLOCK, 0640);
+    int rc;
+
+    (void)self;
+    if (fd < 0)
+        return -errno;
+    if (flock(fd, LOCK_EX | LOCK_NB) == 0)
+        return fd;
+    rc = -errno;
+    close(fd);
+    return rc;
+}
+
+// f_type of btrfs, f2fs, bcachefs, zfs, nilfs2. An overlay says nothing of what lies below it: it counts as ext4 would.
+static int appends(const struct jp_fs *self, const char *dir)
+{
+    static const unsigned long magics[] = {0x9123683eUL, 0xf2f52010UL, 0xca451a4eUL, 0x2fc12fc1UL, 0x3434UL};
+    struct statfs st;
+
+    (void)self;
+    if (statfs(dir, &st))
+        return -errno;
+    for (size_t i = 0; i < sizeof magics / sizeof magics[0]; i++)
+        if (((unsigned long)st.f_type & 0xffffffffUL) == magics[i])
+            return 1;
+    return 0;
+}
+
 int jp_fs_pwrite_all(const struct jp_fs *fs, int fd, const void *bytes, size_t size, int64_t offset)
 {
     const char *at = bytes;
@@ -155,4 +187,6 @@ const struct jp_fs jp_fs_real = {
     .rename = rename_file,
     .mkdir = make_dir,
     .list = list_dir,
+    .lock = lock_file,
+    .appends = appends,
 };

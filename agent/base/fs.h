@@ -37,6 +37,12 @@ struct jp_fs {
     // Calls each(context, name) for every entry but "." and "..", in no order; stops on a non-zero
     // return and hands it back.
     int (*list)(const struct jp_fs *self, const char *dir, int (*each)(void *context, const char *name), void *context);
+    // Takes the lock file `path` for this process, made (0640) if need be: a descriptor that holds it until closed.
+    // -EWOULDBLOCK when another has it.
+    int (*lock)(const struct jp_fs *self, const char *path);
+    // Whether the file system under `dir` writes anew what is overwritten (copy-on-write, log-structured), so that
+    // zero bytes written ahead save nothing: 1, 0, or -errno.
+    int (*appends)(const struct jp_fs *self, const char *dir);
 };
 
 // The machine's own files.

@@ -3,7 +3,7 @@
 #ifndef JP_HOT_H
 #define JP_HOT_H
 
-#include "segment.h"
+#include "frames.h"
 
 // Writer (meter) ---------------------------------------------------------------------------------
 struct jp_hot_writer {
@@ -48,16 +48,10 @@ enum jp_hot_next {
 struct jp_hot_reader {
     const struct jp_fs *fs;
     char dir[JP_PATH_MAX];
-    struct jp_pos at; // the next frame to look at
-    int fd;           // of segment `open_segment`, -1 none
-    uint64_t open_segment;
-    struct jp_segment_header header; // of the open segment
-    bool final;                      // a higher segment was seen: nothing more is written to this one
-    bool started;                    // a frame was handed out
-    int64_t last_fno;                // of the open segment, -1 none seen
-    uint8_t *buffer;                 // JP_FRAME_HEAD + JP_PAYLOAD_MAX bytes of the open segment, from
-    int64_t base;                    // this offset,
-    size_t have;                     // so many of them
+    struct jp_pos at;      // the next frame to look at
+    struct jp_frames file; // the open segment; file.header is its header, file.buffer NULL when closed
+    bool final;            // a higher segment was seen: nothing more is written to this one
+    bool started;          // a frame was handed out
 };
 
 // Begins at `from` (zero: the oldest segment present; also when `from` lies above all that are present).

@@ -153,8 +153,22 @@ static ssize_t pwrite_file(const struct jp_fs *self, int fd, const void *bytes, 
         if (offset + (int64_t)n > file->seen_size)
             resize(&file->seen, &file->seen_size, offset + (int64_t)n);
         memcpy(file->seen + offset, bytes, n);
+        faulty->written += (int64_t)n;
     }
     return faulty->off ? -EIO : (ssize_t)n;
+}
+
+static int64_t dirty_bytes(const struct faulty_fs *faulty, const struct faulty_file *file)
+{
+    int64_t bytes = 0;
+
+    for (int64_t at = 0; at < file->seen_size; at += faulty->sector) {
+        int64_t size = at + faulty->sector < file->seen_size ? faulty->sector : file->seen_size - at;
+
+        if (at + size > file->durable_size || memcmp(file->seen + at, file->durable + at, (size_t)size) != 0)
+            bytes += faulty->sector;
+    }
+    return bytes;
 }
 
 static void harden(struct faulty_file *file)
@@ -168,8 +182,10 @@ static int sync_file(const struct jp_fs *self, int fd)
 {
     int rc = enter(of(self), FAULTY_SYNC);
 
-    if (rc == 0)
+    if (rc == 0) {
+        of(self)->synced += dirty_bytes(of(self), by_fd(of(self), fd));
         harden(by_fd(of(self), fd));
+    }
     return rc;
 }
 
@@ -249,6 +265,26 @@ static int list_dir(const struct jp_fs *self, const char *dir, int (*each)(void 
     return rc;
 }
 
+static int lock_file(const struct jp_fs *self, const char *path)
+{
+    int rc = enter(of(self), FAULTY_LOCK);
+
+    if (rc)
+        return rc;
+    if (of(self)->locked)
+        return -EWOULDBLOCK;
+    rc = open_file(self, path, JP_FS_UPDATE);
+    return rc == -ENOENT ? open_file(self, path, JP_FS_CREATE) : rc;
+}
+
+static int appends(const struct jp_fs *self, const char *dir)
+{
+    int rc = enter(of(self), FAULTY_APPENDS);
+
+    (void)dir;
+    return rc ? rc : of(self)->appends;
+}
+
 void faulty_init(struct faulty_fs *faulty, int64_t sector)
 {
     *faulty = (struct faulty_fs){
@@ -262,7 +298,9 @@ void faulty_init(struct faulty_fs *faulty, int64_t sector)
                .unlink = unlink_file,
                .rename = rename_file,
                .mkdir = make_dir,
-               .list = list_dir},
+               .list = list_dir,
+               .lock = lock_file,
+               .appends = appends},
         .sector = sector,
         .power_bytes = -1,
         .power_calls = -1,

@@ -27,6 +27,8 @@ enum faulty_call {
     FAULTY_RENAME,
     FAULTY_MKDIR,
     FAULTY_LIST,
+    FAULTY_LOCK,
+    FAULTY_APPENDS,
     FAULTY_CALLS
 };
 
@@ -65,6 +67,9 @@ struct faulty_fs {
     long power_calls;    // calls that still work before it goes, -1 no cut planned
     bool off;            // the power is gone: every call answers -EIO
     uint64_t random;
+    bool locked;             // somebody else holds every lock
+    int appends;             // what the file system is
+    int64_t written, synced; // bytes handed to pwrite; bytes of the sectors that were dirty at a sync
 };
 
 void faulty_init(struct faulty_fs *faulty, int64_t sector);

@@ -35,7 +35,7 @@ static void what_is_appended_is_read_while_it_grows(void **state)
         if (i % 7 != 0)
             continue;
         while (jp_hot_reader_next(&reader, &frame) == JP_HOT_FRAME) {
-            assert_string_equal(reader.header.device, "bench");
+            assert_string_equal(reader.file.header.device, "bench");
             if (frame.type == JP_FRAME_WINDOW)
                 assert_int_equal(hot_number_of(&frame), expect++);
         }
