@@ -6,6 +6,7 @@
 #include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
+#include <linux/magic.h>
 #include <stdio.h>
 #include <string.h>
 #include <sys/file.h>
@@ -142,10 +143,10 @@ static int lock_file(const struct jp_fs *self, const char *path)
     return rc;
 }
 
-// f_type of btrfs, f2fs, bcachefs, zfs, nilfs2. An overlay says nothing of what lies below it: it counts as ext4 would.
+// An overlay says nothing of what lies below it: it counts as ext4 would.
 static int appends(const struct jp_fs *self, const char *dir)
 {
-    static const unsigned long magics[] = {0x9123683eUL, 0xf2f52010UL, 0xca451a4eUL, 0x2fc12fc1UL, 0x3434UL};
+    static const unsigned long magics[] = {BTRFS_SUPER_MAGIC, F2FS_SUPER_MAGIC, NILFS_SUPER_MAGIC};
     struct statfs st;
 
     (void)self;

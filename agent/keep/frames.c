@@ -9,6 +9,7 @@
 #define BUFFER_BYTES (JP_FRAME_HEAD + JP_PAYLOAD_MAX)
 // Places that look like a frame's head, each with up to a payload under a CRC, before a file is given up.
 #define CANDIDATES_MAX 65536
+#define SECTOR 4096 // what a disk loses at once
 
 int jp_frames_init(struct jp_frames *frames, const struct jp_fs *fs)
 {
@@ -37,19 +38,25 @@ void jp_frames_close(struct jp_frames *frames)
     frames->have = 0;
 }
 
-// Fills the buffer from `offset` on; fewer bytes than it holds means the file's end. The count, or -errno.
+// Fills the buffer from `offset` on; fewer bytes than it holds means the file's end, or a place behind them that
+// cannot be read. The count, or -errno.
 static int load(struct jp_frames *frames, int64_t offset)
 {
     size_t have = 0;
+    bool again = false;
 
     frames->have = 0;
     while (have < BUFFER_BYTES) {
         ssize_t n = frames->fs->pread(frames->fs, frames->fd, frames->buffer + have, BUFFER_BYTES - have,
                                       offset + (int64_t)have);
 
-        if (n < 0)
+        if (n < 0 && !again) {
+            again = true;
+            continue;
+        }
+        if (n < 0 && have == 0)
             return (int)n;
-        if (n == 0)
+        if (n <= 0)
             break;
         have += (size_t)n;
     }
@@ -155,8 +162,13 @@ int64_t jp_frames_resync(struct jp_frames *frames, int64_t from, bool *dirty, bo
         size_t n;
         int rc = load(frames, at);
 
+        if (rc == -EIO && at < frames->fs->size(frames->fs, frames->fd)) {
+            at = start = (at / SECTOR + 1) * SECTOR;
+            *dirty = true;
+            continue;
+        }
         if (rc <= 0)
-            return rc < 0 ? rc : at;
+            return rc < 0 && rc != -EIO ? rc : at;
         if (at < start) {
             *dirty = *dirty || frames->buffer[0] != 0;
             at = start;

@@ -210,6 +210,19 @@ bool jp_segment_number(const char *name, uint64_t *number)
     return *number > 0;
 }
 
+int64_t jp_segment_size(const struct jp_fs *fs, const char *dir, uint64_t number)
+{
+    char path[JP_PATH_MAX];
+    int64_t size;
+    int fd = jp_segment_path(path, dir, number) ? -1 : fs->open(fs, path, JP_FS_READ);
+
+    if (fd < 0)
+        return 0;
+    size = fs->size(fs, fd);
+    fs->close(fs, fd);
+    return size > 0 && size <= JP_SEGMENT_MAX ? size : 0;
+}
+
 struct find {
     uint64_t above, next, highest;
 };

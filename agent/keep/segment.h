@@ -47,6 +47,8 @@ int jp_segment_header_decode(struct jp_segment_header *header, const void *bytes
 // takes, or -ENAMETOOLONG; false for every other name in the directory.
 int jp_segment_path(char path[JP_PATH_MAX], const char *dir, uint64_t number);
 bool jp_segment_number(const char *name, uint64_t *number);
+// Bytes of a segment's file; 0 when there is none, it cannot be opened, or it is larger than any segment.
+int64_t jp_segment_size(const struct jp_fs *fs, const char *dir, uint64_t number);
 
 // One listing: the lowest number above `above` and the highest of all, 0 where there is none. 0, or -errno.
 int jp_segment_find(const struct jp_fs *fs, const char *dir, uint64_t above, uint64_t *next, uint64_t *highest);

@@ -17,8 +17,9 @@
 #define JP_SPOOL_RETRY_MS 60000
 #define JP_SPOOL_SAVE_MS 5000 // tend saves a moved cursor at most this often
 #define JP_SPOOL_EXTENT 65536 // a file grows by so many zero bytes at a time where a disk overwrites in place
-#define JP_SPOOL_BAD_MAX 16   // quarantined files kept, the newest
+#define JP_SPOOL_BAD_MAX 4    // quarantined files kept, the newest; they come on top of max_bytes
 #define JP_SPOOL_FENCES 8     // segments that failed in this process and whose end is remembered
+#define JP_SPOOL_AFTER 128    // so many segments go for one listing of the folder
 #define JP_SPOOL_SEGMENT_MIN 65536
 #define JP_SPOOL_SEGMENT_MAX 1048576
 #define JP_SPOOL_MAX_BYTES_MIN 524288 // less is taken as this: spare, the open segment, and some history
@@ -39,7 +40,6 @@ struct jp_spool_reader {
     struct jp_pos from;    // below it only RUN and ANCHOR are handed out
     struct jp_pos end;     // nothing at or above is looked at; segment 0: no such end
     struct jp_frames file; // the open segment; file.header is its header
-    bool started;          // `at` names a segment that was looked for
     bool sealed;           // the last frame of the open segment was a SEAL
 };
 
@@ -47,9 +47,10 @@ struct jp_spool_reader {
 // vanish. The frames in force at `from` come first: RUN and ANCHOR of its segment that lie below. Allocates once
 // (constant memory, whatever the spool holds). 0, or -errno.
 int jp_spool_reader_open(struct jp_spool_reader *reader, const struct jp_fs *fs, const char *dir, struct jp_pos from);
-// The next frame in order over all segments, SEAL included. enum jp_spool_next, or -errno: the call may be repeated,
-// or jp_spool_reader_skip() leaves the segment.
+// The next frame in order over all segments, SEAL included. enum jp_spool_next, or -errno: the call may be repeated;
+// where it cannot be read for good, _pass() passes over the bytes (JP_SPOOL_DAMAGED) and _skip() leaves the segment.
 int jp_spool_reader_next(struct jp_spool_reader *reader, struct jp_frame *frame);
+int jp_spool_reader_pass(struct jp_spool_reader *reader, struct jp_frame *frame);
 void jp_spool_reader_skip(struct jp_spool_reader *reader);
 // Back (or on) to `from`, as after opening.
 void jp_spool_reader_seek(struct jp_spool_reader *reader, struct jp_pos from);
@@ -79,7 +80,8 @@ struct jp_spool_calls {
     void (*preface)(void *context, struct jp_spool *spool);
     // A segment with unreleased frames must go: called for each of them that is not released, in order (RUN and
     // ANCHOR of the segment also when they are), then once with frame NULL: append the GAPs that say what goes now,
-    // with jp_spool_append(), unreleased GAPs of the segment among them. They are durable before the segment goes.
+    // with jp_spool_append(), unreleased GAPs of the segment among them (at an earlier call is as well; what does not
+    // fit into JP_SPOOL_HELD_MAX is not recorded). They are durable before the segment goes.
     // `header` has version 0 when it could not be read. Damage is passed over. May be NULL: nothing is recorded.
     void (*weigh)(void *context, struct jp_spool *spool, enum jp_spool_reason reason,
                   const struct jp_segment_header *header, const struct jp_frame *frame);
@@ -89,6 +91,7 @@ struct jp_spool_config {
     const struct jp_fs *fs; // kept
     const char *dir;        // copied
     int64_t max_bytes;      // of all segments and the spare
+    int64_t segment_bytes;  // 0: max_bytes / 64, within the bounds above
     int keep_days;          // 0: for ever
     bool keep_all;          // released segments stay until max_bytes or keep_days
     // device, boot, tool; spool_id is a fresh random one, used when the folder has none yet.
@@ -117,14 +120,19 @@ struct jp_spool {
     uint64_t highest;     // the highest number ever seen
     struct jp_segment_header header; // of the open segment and template of the next; spool_id is the spool's own
     struct jp_spool_counts counts;
-    struct jp_spool_reader reader;
-    size_t held_bytes; // frames not durable yet, heads included
+    struct jp_spool_reader reader; // reader.file.header: of the segment the last frame came from
+    size_t held_bytes;             // frames not durable yet, heads included
     uint32_t held_frames;
 
     // Its own.
+    struct jp_spool_reader weigher;
+    struct jp_pos saved; // the cursor on flash
+    bool id_known;
+    struct jp_pos handed; // behind the last frame handed out that wants a release
+    uint64_t weighed;     // the segment whose GAPs were appended and which has not gone yet
     const struct jp_fs *fs;
     char dir[JP_PATH_MAX];
-    int64_t max_bytes, segment_bytes, keep_days_ms;
+    int64_t max_bytes, segment_bytes, extent, keep_days_ms;
     bool keep_all;
     struct jp_spool_calls calls;
     bool attached; // lock, listing and cursor are done
@@ -134,9 +142,15 @@ struct jp_spool {
     int64_t offset; // durable end of the open segment
     int64_t filled; // bytes of it that exist
     uint32_t next_fno;
-    bool bare; // the open segment holds its preface only
+    bool gaps_only;       // the open segment was the spare
+    bool bare;            // the open segment holds its preface only
+    struct jp_pos unread; // could not be read since
+    int64_t unread_ms;
+    uint64_t unweighed; // a segment that could not be weighed since
+    int64_t unweighed_ms;
     int64_t retry_at_ms, save_at_ms;
-    bool retry_waits, cursor_moved, weighing, refused;
+    bool retry_waits, cursor_moved;
+    int64_t days_at_ms; // when keep_days is looked at again
     struct jp_slots slots;
     bool slots_open;
     uint8_t *held;  // JP_SPOOL_HELD_MAX
@@ -148,6 +162,8 @@ struct jp_spool {
         int64_t end;
     } fences[JP_SPOOL_FENCES];
     int fence_next;
+    uint64_t after[JP_SPOOL_AFTER]; // segments above `lowest` as last listed, rising
+    int after_count;
     uint64_t evidence[JP_SPOOL_BAD_MAX]; // damaged segments that are kept as *.bad when they go
     int evidence_count;
 };
@@ -170,13 +186,15 @@ int jp_spool_commit(struct jp_spool *spool, const struct jp_spool_now *now);
 // Forgets what is held: its owner has delivered it by other means.
 void jp_spool_forget(struct jp_spool *spool);
 
-// The next durable frame from the cursor on; as jp_spool_reader_next(). Never a frame that is only held. A read
-// error is passed over as damage.
+// The next durable frame from the cursor on; as jp_spool_reader_next(). Never a frame that is only held. Files
+// that are foreign are quarantined. -EIO: ask again later; what stays unreadable for JP_SPOOL_RETRY_MS is damage. A
+// frame may come twice after a failed sync.
 int jp_spool_next(struct jp_spool *spool, struct jp_frame *frame);
 // The next frame is again the first that is not released.
 void jp_spool_rewind(struct jp_spool *spool);
 // Everything below `pos` (frame.next of the last released frame) is released; lower than the cursor: nothing
-// happens. Writes nothing: tend, close and every unlink save the cursor.
+// happens. RUN, ANCHOR and SEAL need no release of their own. Writes nothing: tend, close and every unlink save
+// the cursor.
 void jp_spool_release(struct jp_spool *spool, struct jp_pos pos);
 // Whether a durable frame may lie at or above the cursor; true also for zero bytes not looked at yet.
 bool jp_spool_pending(const struct jp_spool *spool);

@@ -77,7 +77,7 @@ static int open_file(const struct jp_fs *self, const char *path, enum jp_fs_open
     if (how == JP_FS_CREATE ? there : !there)
         return there ? -EEXIST : -ENOENT;
     if (how == JP_FS_CREATE) {
-        if (faulty->file_count == FAULTY_FILES)
+        if (faulty->file_count == FAULTY_FILES || faulty->full)
             return -ENOSPC;
         name = find_or_add(faulty, path);
         name->seen = faulty->file_count++;
@@ -143,6 +143,8 @@ static ssize_t pwrite_file(const struct jp_fs *self, int fd, const void *bytes, 
     if (rc < 0)
         return rc;
     file = by_fd(faulty, fd);
+    if (faulty->full && offset + (int64_t)n > file->seen_size)
+        return -ENOSPC;
     if (faulty->power_bytes >= 0 && faulty->power_bytes < (int64_t)n) {
         n = (size_t)faulty->power_bytes;
         faulty->off = true;
@@ -226,6 +228,8 @@ static int unlink_file(const struct jp_fs *self, const char *path)
         rc = -ENOENT;
     if (rc == 0)
         name->seen = -1;
+    if (rc == 0 && of(self)->full_until_unlink)
+        of(self)->full = false;
     return rc;
 }
 
@@ -327,8 +331,16 @@ void faulty_fail(struct faulty_fs *faulty, enum faulty_call call, long at, int e
 
 static void tear_sector(struct faulty_fs *faulty, struct faulty_file *file, int64_t from, int64_t to)
 {
-    int64_t size = to - from;
     uint64_t how = draw(faulty) % 4;
+    int64_t size;
+
+    while (faulty->powersafe && from < to && file->seen[from] == file->durable[from])
+        from++;
+    while (faulty->powersafe && from < to && file->seen[to - 1] == file->durable[to - 1])
+        to--;
+    size = to - from;
+    if (size == 0)
+        return;
 
     if (memcmp(file->seen + from, file->durable + from, (size_t)size) == 0)
         return; // not dirty: a disk does not touch it

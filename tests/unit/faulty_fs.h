@@ -12,7 +12,7 @@
 #include <stdbool.h>
 #include <stdint.h>
 
-#define FAULTY_FILES 128
+#define FAULTY_FILES 512
 #define FAULTY_OPEN 32
 
 enum faulty_call {
@@ -67,7 +67,10 @@ struct faulty_fs {
     long power_calls;    // calls that still work before it goes, -1 no cut planned
     bool off;            // the power is gone: every call answers -EIO
     uint64_t random;
+    bool powersafe;          // garbage only from the first to the last byte that was to change, as disks promise
     bool locked;             // somebody else holds every lock
+    bool full;               // -ENOSPC for new files and growth; what is there can be written to
+    bool full_until_unlink;  // the next unlink frees a lot
     int appends;             // what the file system is
     int64_t written, synced; // bytes handed to pwrite; bytes of the sectors that were dirty at a sync
 };
