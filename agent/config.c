@@ -14,103 +14,20 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
-#define FILE_MAX 1048576 // a configuration larger than this is a mistake
-#define LINE_MAX_SIZE 12 // ":", ten digits, NUL
-#define INCLUDE_DEPTH 10 // libconfig's own limit
 #define PASSWORD_KEY "mqtt.password"
 
-static int wrong_file(const struct jp_config_reader *reader, const char *path, const char *what)
+// Parses the reader's file into the initialised `file`. 0, -ENOENT or -EINVAL with the error filled.
+static int parse(struct jp_config_reader *reader, config_t *file)
 {
-    snprintf(reader->error, reader->error_size, "%s: %s", path, what);
-    return -EINVAL;
-}
+    char place[3 * JP_PATH_MAX];
+    int rc = jp_config_text_read(reader);
 
-// The file's text to free(), or NULL with the error filled and *rc set.
-static char *read_text(const struct jp_config_reader *reader, const char *path, int *rc)
-{
-    static const char allowed[] = "allowed: a text file that can be read";
-    int fd = open(path, O_RDONLY | O_CLOEXEC);
-    char *text = NULL, what[160];
-    size_t used = 0;
-    ssize_t n = 0;
-    struct stat st;
-
-    if (fd < 0 || fstat(fd, &st) || S_ISDIR(st.st_mode)) {
-        *rc = fd < 0 && errno == ENOENT ? -ENOENT : -EINVAL;
-        snprintf(what, sizeof what, "%s, %s", fd < 0 ? strerror(errno) : "is a folder", allowed);
-        wrong_file(reader, path, what);
-        goto out;
-    }
-    text = malloc(FILE_MAX + 1);
-    while (text && used <= FILE_MAX && (n = read(fd, text + used, FILE_MAX + 1 - used)) > 0)
-        used += (size_t)n;
-    if (!text || n < 0 || used > FILE_MAX || memchr(text, '\0', used)) {
-        *rc = wrong_file(reader, path, "cannot be read as text of at most 1 MiB, allowed: a configuration file");
-        free(text);
-        text = NULL;
-        goto out;
-    }
-    text[used] = '\0';
-    *rc = 0;
-out:
-    if (fd >= 0)
-        close(fd);
-    return text;
-}
-
-// The parser ends the whole program when it is made to read a folder, so every @include is looked at first.
-// Files that are not there are left to its own message, which knows the line.
-static int check_includes(const struct jp_config_reader *reader, const char *dir, const char *text, int depth)
-{
-    char name[JP_PATH_MAX], path[2 * JP_PATH_MAX];
-    struct stat st;
-    char *inner;
-    int rc = 0;
-
-    for (const char *line = text; rc == 0 && line && depth < INCLUDE_DEPTH;
-         line = (line = strchr(line, '\n')) ? line + 1 : NULL) {
-        if (line[strspn(line, " \t")] != '@' || sscanf(line, " @include \"%511[^\"\n]\"", name) != 1)
-            continue;
-        snprintf(path, sizeof path, "%s%s%s", name[0] == '/' ? "" : dir, name[0] == '/' ? "" : "/", name);
-        if (stat(path, &st))
-            continue;
-        if (!S_ISREG(st.st_mode))
-            return wrong_file(reader, path, "cannot be included, allowed: a configuration file");
-        inner = read_text(reader, path, &rc);
-        if (inner)
-            rc = check_includes(reader, dir, inner, depth + 1);
-        free(inner);
-    }
-    return rc;
-}
-
-// Parses `path` into the initialised `file`. 0, -ENOENT or -EINVAL with the error filled.
-static int parse(const struct jp_config_reader *reader, config_t *file)
-{
-    char dir[JP_PATH_MAX], place[2 * JP_PATH_MAX], *slash, *text;
-    int rc;
-
-    if (strlen(reader->path) >= sizeof dir)
-        return wrong_file(reader, reader->path, "the path is too long, allowed: 511 characters");
-    snprintf(dir, sizeof dir, "%s", reader->path);
-    slash = strrchr(dir, '/');
-    if (slash)
-        slash[slash == dir ? 1 : 0] = '\0';
-    else
-        snprintf(dir, sizeof dir, ".");
-    text = read_text(reader, reader->path, &rc);
-    if (!text)
+    if (rc || config_read_string(file, jp_config_text(reader)))
         return rc;
-    rc = check_includes(reader, dir, text, 0);
-    config_set_include_dir(file, dir);
-    if (rc == 0 && !config_read_string(file, text)) {
-        jp_config_file(reader, config_error_file(file), place, sizeof place);
-        snprintf(reader->error, reader->error_size, "%s:%d: %s, allowed: NAME = VALUE; or NAME = { ... };", place,
-                 config_error_line(file), config_error_text(file));
-        rc = -EINVAL;
-    }
-    free(text);
-    return rc;
+    jp_config_place(reader, (unsigned)config_error_line(file), place, sizeof place);
+    snprintf(reader->error, reader->error_size, "%s: %s, allowed: NAME = VALUE; or NAME = { ... };", place,
+             config_error_text(file));
+    return -EINVAL;
 }
 
 void jp_config_default(struct jp_config *config)
@@ -121,7 +38,7 @@ void jp_config_default(struct jp_config *config)
 
 int jp_config_load(const char *path, struct jp_config *config, char *error, size_t error_size)
 {
-    const struct jp_config_reader reader = {path, error, error_size};
+    struct jp_config_reader reader = {path, error, error_size, NULL};
     config_t file;
     int rc;
 
@@ -135,24 +52,22 @@ int jp_config_load(const char *path, struct jp_config *config, char *error, size
     if (rc == 0)
         snprintf(config->path, sizeof config->path, "%s", path);
     config_destroy(&file);
+    jp_config_text_free(&reader);
     return rc;
 }
 
-// "FILE:LINE" of a key, as far as it can still be told.
-static void tell_place(const struct jp_config *config, const char *key, char *out, size_t size)
+void jp_config_where(const struct jp_config *config, const char *key, char *out, size_t size)
 {
     char unused[8];
-    const struct jp_config_reader reader = {config->path, unused, sizeof unused};
+    struct jp_config_reader reader = {config->path, unused, sizeof unused, NULL};
     const config_setting_t *setting;
     config_t file;
-    size_t used;
 
     config_init(&file);
     setting = parse(&reader, &file) == 0 ? config_lookup(&file, key) : NULL;
-    jp_config_file(&reader, setting ? config_setting_source_file(setting) : NULL, out, size - LINE_MAX_SIZE);
-    used = strlen(out);
-    snprintf(out + used, size - used, ":%u", setting ? config_setting_source_line(setting) : 1);
+    jp_config_place(&reader, setting ? config_setting_source_line(setting) : 0, out, size);
     config_destroy(&file);
+    jp_config_text_free(&reader);
 }
 
 int jp_config_secrets(const struct jp_config *config, char *error, size_t error_size)
@@ -177,7 +92,7 @@ int jp_config_secrets(const struct jp_config *config, char *error, size_t error_
         explicit_bzero(password, sizeof password);
         if (rc == 0)
             continue;
-        tell_place(config, files[i].key, place, sizeof place);
+        jp_config_where(config, files[i].key, place, sizeof place);
         snprintf(error, error_size, "%s: %s: %s %s, allowed: a file that user %u can read%s", place, files[i].key,
                  files[i].path, rc == -ENODATA ? "is empty" : strerror(-rc), (unsigned)geteuid(),
                  i == 0 ? ", the password in its first line" : "");

@@ -59,15 +59,25 @@ extern const struct jp_key jp_keys[]; // path NULL at the end
 bool jp_form_ok(enum jp_key_form form, const char *text);
 const char *jp_form_allowed(enum jp_key_form form);
 
-// Where an error goes.
+struct jp_config_text;
+
+// Where an error goes, and what tells its place.
 struct jp_config_reader {
     const char *path; // of the main file
     char *error;
     size_t error_size;
+    struct jp_config_text *text; // owned, NULL before jp_config_text_read()
 };
 
-// The path of `file` as libconfig names it: NULL the main file, an included one relative to its folder.
-void jp_config_file(const struct jp_config_reader *reader, const char *file, char *out, size_t size);
+// Reads the main file and all that it includes (a relative path begins at the main file's folder) into one text in
+// which includes are resolved, integers beyond 32 bits carry their L, and the last line ends. 0, and then
+// jp_config_text_free(); -ENOENT when the main file is not there, -EINVAL, both with the error filled.
+int jp_config_text_read(struct jp_config_reader *reader);
+const char *jp_config_text(const struct jp_config_reader *reader);
+void jp_config_text_free(struct jp_config_reader *reader);
+
+// "FILE:LINE" of a line of the text (0: none in particular).
+void jp_config_place(const struct jp_config_reader *reader, unsigned line, char *out, size_t size);
 
 // Fills the error with "FILE:LINE: " of the setting and the text. Always -EINVAL.
 int jp_config_wrong(const struct jp_config_reader *reader, const config_setting_t *setting, const char *format, ...)

@@ -9,24 +9,14 @@
 
 #define ALLOWED_MAX 512
 
-void jp_config_file(const struct jp_config_reader *reader, const char *file, char *out, size_t size)
-{
-    const char *slash = strrchr(reader->path, '/');
-    int dir = file && file[0] != '/' && slash ? (int)(slash - reader->path) + 1 : 0;
-
-    snprintf(out, size, "%.*s%s", dir, reader->path, file ? file : reader->path);
-}
-
 int jp_config_wrong(const struct jp_config_reader *reader, const config_setting_t *setting, const char *format, ...)
 {
-    const char *file = setting ? config_setting_source_file(setting) : NULL;
-    char path[2 * JP_PATH_MAX];
+    char place[3 * JP_PATH_MAX];
     va_list args;
     int used;
 
-    jp_config_file(reader, file, path, sizeof path);
-    used =
-        snprintf(reader->error, reader->error_size, "%s:%u: ", path, setting ? config_setting_source_line(setting) : 1);
+    jp_config_place(reader, setting ? config_setting_source_line(setting) : 0, place, sizeof place);
+    used = snprintf(reader->error, reader->error_size, "%s: ", place);
     if (used < 0 || (size_t)used >= reader->error_size)
         return -EINVAL;
     va_start(args, format);

@@ -31,6 +31,66 @@ static void an_error_in_an_included_file_names_that_file(void **state)
     assert_int_equal(load("@include \"a.conf\"\n"), -EINVAL); // itself
 }
 
+static void an_include_may_be_absolute_and_stand_in_a_group(void **state)
+{
+    char text[256];
+
+    (void)state;
+    write_file("b.conf", "keepalive_s = 7;\n\nlive_s = 9;", 0644);
+    snprintf(text, sizeof text, "mqtt = {\n  @include \"%s\"\n root = 5; };", in_dir("b.conf"));
+    assert_refused(text, 3, "mqtt.root is an integer");
+    write_file("b.conf", "keepalive_s = 7;\n\nlive_s = 0;", 0644);
+    assert_int_equal(load(text), -EINVAL);
+    assert_non_null(strstr(error, "b.conf:3: mqtt.live_s = 0"));
+    write_file("b.conf", "keepalive_s = 7;", 0644);
+    snprintf(text, sizeof text, "mqtt = {\n@include \"%s\" live_s = 3; };\n", in_dir("b.conf"));
+    assert_accepted(text);
+    assert_int_equal(config.mqtt.keepalive_s, 7);
+    assert_int_equal(config.mqtt.live_s, 3);
+}
+
+static void includes_of_nothing_are_refused_at_their_line(void **state)
+{
+    (void)state;
+    assert_refused("\n@include \"\"\n", 2, "no include");
+    assert_refused("@include b.conf\n", 1, "no include");
+    assert_refused("@include \"b.conf\nlog = {};\n", 1, "no include");
+    assert_refused("@include \"missing.conf\"\n", 1, "missing.conf");
+    assert_refused("@include \"a.conf\"\n", 1, "10 levels");
+    assert_accepted("# @include \"\"\n/*\n@include \"\"\n*/\nmqtt = { username = \"\\\"@include\"; };");
+}
+
+static void any_last_line_and_a_byte_order_mark_will_do(void **state)
+{
+    (void)state;
+    assert_accepted("user = \"a\"; # the end");
+    assert_accepted("user = \"a\"; // the end");
+    assert_accepted("\xef\xbb\xbfuser = \"b\";\r\n");
+    assert_string_equal(config.user, "b");
+    write_file("b.conf", "\xef\xbb\xbfuser = \"c\"; #", 0644);
+    assert_accepted("@include \"b.conf\"");
+    assert_string_equal(config.user, "c");
+    assert_refused("\nuser = \"a", 2, "does not end");
+    assert_refused("\n\n/* a", 3, "does not end");
+}
+
+static void integers_are_taken_whole_or_refused(void **state)
+{
+    (void)state;
+    assert_accepted("spool = { max_bytes = 5000000000; };");
+    assert_true(config.spool.max_bytes == 5000000000);
+    assert_accepted("spool = { max_bytes = 0x80000000; };");
+    assert_true(config.spool.max_bytes == 0x80000000);
+    assert_accepted("spool = { max_bytes = 5000000000L; }; sampling = { interval_ms = +300; };");
+    assert_refused("sampling = {\n interval_ms = 4294967496; };", 2, "interval_ms = 4294967496 is out of range");
+    assert_refused("sampling = { interval_ms = -4294967096; };", 1, "interval_ms = -4294967096 is out of range");
+    assert_refused("\nspool = { max_bytes = 99999999999999999999; };", 2, "99999999999999999999 is too large");
+    assert_refused("\nspool = { max_bytes = 0xfffffffffffffffff; };", 2, "is too large");
+    assert_accepted("location = { pue = 1.5e0; wue = 2e-1; latitude = -1e+1; longitude = .5; };");
+    assert_true(config.location.pue == 1.5 && config.location.wue == 0.2 && config.location.latitude == -10);
+    assert_accepted("device = { name = \"99999999999999999999\"; };");
+}
+
 static void secrets_are_private_and_readable(void **state)
 {
     char text[512], password[64];
@@ -118,6 +178,10 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(files_that_are_no_configuration_are_refused),
         cmocka_unit_test(an_error_in_an_included_file_names_that_file),
+        cmocka_unit_test(an_include_may_be_absolute_and_stand_in_a_group),
+        cmocka_unit_test(includes_of_nothing_are_refused_at_their_line),
+        cmocka_unit_test(any_last_line_and_a_byte_order_mark_will_do),
+        cmocka_unit_test(integers_are_taken_whole_or_refused),
         cmocka_unit_test(secrets_are_private_and_readable),
         cmocka_unit_test(password_comes_from_a_systemd_credential),
         cmocka_unit_test(what_it_prints_reads_back_the_same),
