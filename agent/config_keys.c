@@ -146,9 +146,9 @@ static const struct jp_key gpio_fields[] = {
 
 const struct jp_key jp_keys[] = {
     {"device.name", JP_KEY_TEXT, AT(device_name), .form = JP_FORM_NAME, .unset = "hash of machine id and serial"},
-    {"board.name", JP_KEY_TEXT, AT(board_name), .form = JP_FORM_NAME, .unset = "auto"},
+    {"board.name", JP_KEY_TEXT, AT(board_name), .form = JP_FORM_NAME, .automatic = true, .unset = "auto"},
     {"board.dir", JP_KEY_TEXT, AT(board_dir), .form = JP_FORM_PATH, .text = "/etc/joulepost/boards.d"},
-    {"drivers", JP_KEY_NAMES, ITEMS(drivers, driver_count), .form = JP_FORM_NAME},
+    {"drivers", JP_KEY_NAMES, ITEMS(drivers, driver_count), .form = JP_FORM_NAME, .automatic = true},
     {"user", JP_KEY_TEXT, AT(user), .form = JP_FORM_NAME, .text = "joulepost"},
 
     {"sampling.interval_ms", JP_KEY_INT, AT(sampling.interval_ms), JP_INTERVAL_MIN_MS, JP_INTERVAL_MAX_MS,

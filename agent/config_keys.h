@@ -45,6 +45,7 @@ struct jp_key {
     const char *const *words;    // NULL at the end
     bool required;               // in a list's group
     const char *text;            // default of a TEXT, NULL for ""
+    bool automatic;              // TEXT, NAMES: "auto" stands for the default, "" or an empty list
     double number;               // default of the others
     const char *unset;           // what "" or the default NaN or negative number means, for --check; NULL: never unset
     const struct jp_key *fields; // LIST; path NULL at the end

@@ -68,6 +68,21 @@ static int find_word(const char *const *words, const char *text)
     return -1;
 }
 
+// A name and a password in an URL are nobody's business, and least of all a log's.
+static int hidden(const struct jp_key *key, const char *text)
+{
+    const char *at = key->form == JP_FORM_URL ? strrchr(text, '@') : NULL;
+
+    return at ? (int)(at - text) : 0;
+}
+
+static bool is_auto(const struct jp_key *key, const config_setting_t *setting)
+{
+    const char *text = config_setting_get_string(setting);
+
+    return key->automatic && text && strcmp(text, "auto") == 0;
+}
+
 // The text of a setting if it is one that the key allows, else NULL with the error filled.
 static const char *take_text(const struct jp_config_reader *reader, const struct jp_key *key,
                              const config_setting_t *setting)
@@ -83,7 +98,9 @@ static const char *take_text(const struct jp_config_reader *reader, const struct
         wrong_type(reader, key, setting, allowed);
     else if (key->words ? find_word(key->words, text) < 0
                         : (*text || !key->unset || key->required) && !jp_form_ok(key->form, text))
-        jp_config_wrong(reader, setting, "%s = \"%s\" is not possible, allowed: %s", key->path, text, allowed);
+        jp_config_wrong(reader, setting, "%s = \"%s%s\" is not possible, allowed: %s%s", key->path,
+                        hidden(key, text) ? "***" : "", text + hidden(key, text), allowed,
+                        hidden(key, text) ? "; the user goes to mqtt.username and mqtt.password_file" : "");
     else
         return text;
     return NULL;
@@ -92,7 +109,7 @@ static const char *take_text(const struct jp_config_reader *reader, const struct
 static int read_text(const struct jp_config_reader *reader, const struct jp_key *key, const config_setting_t *setting,
                      char *out)
 {
-    const char *text = take_text(reader, key, setting);
+    const char *text = key->type == JP_KEY_TEXT && is_auto(key, setting) ? "" : take_text(reader, key, setting);
 
     if (!text)
         return -EINVAL;
@@ -194,8 +211,13 @@ static int read_names(const struct jp_config_reader *reader, const struct jp_key
     char *names = (char *)base + key->at;
     int count = is_list(setting) ? config_setting_length(setting) : 0, rc;
 
+    if (is_auto(key, setting) || (count == 1 && is_auto(key, config_setting_get_elem(setting, 0)))) {
+        *(int *)(void *)((char *)base + key->count_at) = 0;
+        return 0;
+    }
     if (!is_list(setting))
-        return wrong_type(reader, key, setting, "a list (\"NAME\", ...)");
+        return wrong_type(reader, key, setting,
+                          key->automatic ? "a list (\"NAME\", ...), \"auto\"" : "a list (\"NAME\", ...)");
     if (count > key->limit)
         return jp_config_wrong(reader, setting, "%s is too long, allowed: %d names", key->path, key->limit);
     for (int i = 0; i < count; i++) {

@@ -21,10 +21,43 @@ static int hash_name(const char *text, size_t length, char *out, size_t size)
     return 0;
 }
 
+struct card {
+    const struct jp_site *site;
+    char address[32];
+};
+
+// Cards with an address of their own, not those of software: the smallest address, names may change.
+static int look_at_card(void *context, const char *name)
+{
+    struct card *card = context;
+    char path[300], text[64], address[32];
+    int64_t assigned;
+
+    snprintf(path, sizeof path, "/sys/class/net/%s/device", name);
+    if (jp_site_link(card->site, path, text, sizeof text) != 0)
+        return 0;
+    snprintf(path, sizeof path, "/sys/class/net/%s/addr_assign_type", name);
+    if (jp_site_read_i64(card->site, path, &assigned) != 0 || assigned != 0)
+        return 0;
+    snprintf(path, sizeof path, "/sys/class/net/%s/address", name);
+    if (jp_site_read(card->site, path, address, sizeof address) <= 0 || strspn(address, "0:") == strlen(address))
+        return 0;
+    if (!card->address[0] || strcmp(address, card->address) < 0)
+        memcpy(card->address, address, sizeof address);
+    return 0;
+}
+
+static void read_machine_id(const struct jp_site *site, char *out, size_t size)
+{
+    if (jp_site_read(site, "/etc/machine-id", out, size) < 0 || strcmp(out, "uninitialized") == 0)
+        out[0] = '\0';
+}
+
 int jp_device_name(const struct jp_site *site, const struct jp_config *config, char *out, size_t size)
 {
-    char machine[128] = "", serial[128] = "", text[300];
-    int length;
+    char machine[128], serial[128], text[300];
+    struct card card = {.site = site};
+    int length, rc = 0;
 
     if (config->device_name[0]) {
         if (strlen(config->device_name) >= size)
@@ -32,14 +65,21 @@ int jp_device_name(const struct jp_site *site, const struct jp_config *config, c
         memcpy(out, config->device_name, strlen(config->device_name) + 1);
         return 0;
     }
-    if (jp_site_read(site, "/etc/machine-id", machine, sizeof machine) < 0)
-        machine[0] = '\0';
+    read_machine_id(site, machine, sizeof machine);
     if (jp_site_read(site, "/proc/device-tree/serial-number", serial, sizeof serial) < 0)
         serial[0] = '\0';
     if (machine[0] == '\0' && serial[0] == '\0') {
-        if (gethostname(machine, sizeof machine - 1) != 0 || machine[0] == '\0')
+        jp_site_list(site, "/sys/class/net", look_at_card, &card);
+        memcpy(machine, card.address, sizeof card.address);
+    }
+    if (machine[0] == '\0' && serial[0] == '\0') {
+        // A tree's machine is not this one.
+        if (site->root[0] || gethostname(machine, sizeof machine - 1) != 0 || machine[0] == '\0' ||
+            strcmp(machine, "localhost") == 0)
             return -ENOENT;
+        rc = 1;
     }
     length = snprintf(text, sizeof text, "%s\n%s", machine, serial);
-    return hash_name(text, (size_t)length, out, size);
+    length = hash_name(text, (size_t)length, out, size);
+    return length ? length : rc;
 }

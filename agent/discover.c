@@ -210,6 +210,20 @@ static void tell_unknown_drivers(const struct jp_discovery *how, struct jp_plan 
     }
 }
 
+static void tell_no_board(const struct jp_config *config, const struct jp_board *boards, int count, char *error,
+                          size_t error_size)
+{
+    char place[3 * JP_PATH_MAX] = "configuration";
+    size_t used;
+
+    if (config->path[0])
+        jp_config_where(config, "board.name", place, sizeof place);
+    used = (size_t)snprintf(error, error_size, "%s: board.name: no profile \"%s\", compiled in or in %s, allowed: auto",
+                            place, config->board_name, config->board_dir);
+    for (int i = 0; i < count && used < error_size; i++)
+        used += (size_t)snprintf(error + used, error_size - used, ", %s", boards[i].id);
+}
+
 static int choose_board(const struct jp_discovery *how, struct jp_plan *plan, char *error, size_t error_size)
 {
     const struct jp_board *board;
@@ -222,8 +236,7 @@ static int choose_board(const struct jp_discovery *how, struct jp_plan *plan, ch
     if (board)
         plan->board = *board;
     else
-        snprintf(error, error_size, "board.name: no profile \"%s\", compiled in or in %s", how->config->board_name,
-                 how->config->board_dir);
+        tell_no_board(how->config, boards, count, error, error_size);
     free(boards);
     return board ? 0 : -EINVAL;
 }
@@ -233,6 +246,7 @@ static void name_run(const struct jp_discovery *how, struct jp_plan *plan)
     static const struct jp_site here = {.root = ""};
     struct jp_run *run = &plan->run;
     char boot[64]; // the file ends with a newline, which an exact buffer would not hold
+    int rc;
 
     run->id = how->run_id;
     run->window_ms = how->config->sampling.window_ms;
@@ -242,11 +256,14 @@ static void name_run(const struct jp_discovery *how, struct jp_plan *plan)
     if (jp_site_read(&here, "/proc/sys/kernel/random/boot_id", boot, sizeof boot) < 0)
         boot[0] = '\0';
     snprintf(run->boot, sizeof run->boot, "%.36s", boot);
-    if (jp_device_name(how->site, how->config, run->device, sizeof run->device) != 0) {
+    rc = jp_device_name(how->site, how->config, run->device, sizeof run->device);
+    if (rc < 0)
         snprintf(run->device, sizeof run->device, "unnamed");
-        jp_plan_problem(plan, "this machine has neither an id nor a serial number", "/etc/machine-id",
-                        "set device.name in the configuration");
-    }
+    if (rc != 0)
+        jp_plan_problem(plan,
+                        rc > 0 ? "this machine is named after its host name, which others may share"
+                               : "this machine has neither an id nor a serial number nor a network card",
+                        "/etc/machine-id", "set device.name in the configuration, or run systemd-machine-id-setup");
 }
 
 int jp_discover_with(const struct jp_discovery *how, struct jp_plan *plan, char *error, size_t error_size)

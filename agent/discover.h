@@ -61,9 +61,11 @@ void jp_plan_close(struct jp_plan *plan);
 // Adds a problem; one too many is left out.
 void jp_plan_problem(struct jp_plan *plan, const char *what, const char *where, const char *remedy);
 
-// The device part of every topic: device.name, else 16 hex digits of SHA-256 over /etc/machine-id and the
-// device tree's serial number (images are cloned), else over the host's name. Reads only what everybody may
-// read, so that meter and post, which run as two users, agree. 0, or -ENOENT when nothing exists.
+// The device part of every topic: device.name, else 16 hex digits of SHA-256 over /etc/machine-id (unless it is
+// empty or "uninitialized") and the device tree's serial number (images are cloned), else over the smallest address
+// that a network card was made with, else over this host's name, which another may share. Reads only what everybody
+// may read, so that meter and post, which run as two users, agree: no serial number of DMI. 0; 1 when only the host's
+// name was there; -ENOENT when nothing is.
 int jp_device_name(const struct jp_site *site, const struct jp_config *config, char *out, size_t size);
 
 #endif

@@ -151,9 +151,10 @@ int jp_half_device(const struct jp_half_setup *setup, char *out, size_t size)
 {
     const struct jp_site site = {.root = setup->root};
 
-    if (jp_device_name(&site, setup->config, out, size) == 0)
+    if (jp_device_name(&site, setup->config, out, size) >= 0)
         return JP_EXIT_DONE;
-    jp_log_error("nothing here names this machine (no /etc/machine-id, no serial number): set device.name");
+    jp_log_error(
+        "nothing here names this machine (no /etc/machine-id, serial number or network card): set device.name");
     return JP_EXIT_CONFIG;
 }
 

@@ -6,6 +6,7 @@ Jetson AGX Orin: the rails, their shunts and the chip's steps are the board's (2
 reads in 8 mV); an idle board in the 50 W mode was reported at about 8 W. How these 8 W part over the rails, the
 bus voltages, and the load phases (CPU, GPU, both) are invented.
 """
+import hashlib
 import os
 import random
 
@@ -42,8 +43,10 @@ def rows(rng):
 
 def make_agx_orin():
     root = os.path.join(HERE, "jetson-agx-orin")
-    os.makedirs(os.path.join(root, "proc", "device-tree"), exist_ok=True)
+    for folder in ("proc/device-tree", "etc"):
+        os.makedirs(os.path.join(root, folder), exist_ok=True)
     files = {
+        "etc/machine-id": hashlib.md5(b"jetson-agx-orin").hexdigest().encode() + b"\n",
         "proc/device-tree/compatible": b"nvidia,p3737-0000+p3701-0000\0nvidia,p3701-0000\0nvidia,tegra234\0",
         "proc/device-tree/model": b"NVIDIA Jetson AGX Orin Developer Kit\0",
         "proc/meminfo": b"MemTotal:       64349200 kB\n",

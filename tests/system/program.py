@@ -45,7 +45,7 @@ def children(pid):
             pids = [int(word) for word in file.read().split()]
     except (FileNotFoundError, ProcessLookupError):
         return {}
-    return {status(child)["Name"]: child for child in pids if status(child)}
+    return {told["Name"]: child for child, told in ((child, status(child)) for child in pids) if told}
 
 
 class Scratch(unittest.TestCase):

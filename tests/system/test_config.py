@@ -117,6 +117,14 @@ class Check(Scratch):
         self.assertEqual(result.returncode, 78)
         self.assertTrue(result.stderr.startswith(f"{path}:2: mqtt.password_file"), result.stderr)
 
+    def test_an_unknown_board_is_told_with_its_line_and_the_known_ones(self):
+        path = self.write("c.conf", '\nboard = {\n name = "nosuch"; };')
+        for args in (("probe",), ("meter", "--check")):
+            result = run(*args, "-c", path)
+            self.assertEqual(result.returncode, 78)
+            self.assertIn(f'{path}:3: board.name: no profile "nosuch"', result.stderr)
+            self.assertIn("jetson-agx-orin", result.stderr)
+
     def test_includes_keep_their_own_lines(self):
         inner = self.write("inner.conf", "\nmqtt = { keepalive_s = 0; };\n")
         outer = self.write("outer.conf", '@include "inner.conf"\n')

@@ -178,6 +178,31 @@ static void urls_are_checked(void **state)
     }
 }
 
+static void a_password_in_an_url_is_never_said(void **state)
+{
+    static const char *const urls[] = {"mqtt://bob:s3cret@h", "bob:s3cret@h:1883", "mqtts://s3cret@x@h/"};
+    char text[128];
+
+    (void)state;
+    for (size_t i = 0; i < sizeof urls / sizeof urls[0]; i++) {
+        snprintf(text, sizeof text, "mqtt = {\n url = \"%s\"; };", urls[i]);
+        assert_refused(text, 2, "mqtt.url = \"***@h");
+        assert_non_null(strstr(error, "mqtt.password_file"));
+        assert_null(strstr(error, "s3cret"));
+    }
+}
+
+static void auto_is_the_default_of_drivers_and_board(void **state)
+{
+    (void)state;
+    assert_accepted("drivers = \"auto\"; board = { name = \"auto\"; };");
+    assert_int_equal(config.driver_count, 0);
+    assert_string_equal(config.board_name, "");
+    assert_accepted("drivers = (\"auto\");");
+    assert_int_equal(config.driver_count, 0);
+    assert_refused("drivers = (\"auto\", \"replay\");", 1, "no driver auto");
+}
+
 static void impossible_combinations_name_the_missing_half(void **state)
 {
     char text[512];
@@ -275,6 +300,8 @@ int main(void)
         cmocka_unit_test(values_out_of_range_say_the_range),
         cmocka_unit_test(texts_of_the_wrong_form_say_the_form),
         cmocka_unit_test(urls_are_checked),
+        cmocka_unit_test(a_password_in_an_url_is_never_said),
+        cmocka_unit_test(auto_is_the_default_of_drivers_and_board),
         cmocka_unit_test(impossible_combinations_name_the_missing_half),
         cmocka_unit_test(a_mix_is_whole_and_made_of_known_sources),
         cmocka_unit_test(factor_follows_the_order_and_is_never_guessed),

@@ -165,9 +165,51 @@ static void a_rail_without_label_is_known_by_its_place_and_a_strange_label_is_no
     assert_non_null(problem("missing: VDD_IN"));
 }
 
+static const char *device(int rc)
+{
+    static char name[JP_DEVICE_MAX];
+    const struct jp_site site = {.root = root};
+
+    name[0] = '\0';
+    assert_int_equal(jp_device_name(&site, &config, name, sizeof name), rc);
+    return name;
+}
+
+static void a_device_is_named_by_what_no_two_machines_share(void **state)
+{
+    char link[128], before[JP_DEVICE_MAX];
+
+    (void)state;
+    assert_string_equal(device(-ENOENT), "");
+    discover();
+    assert_string_equal(plan.run.device, "unnamed");
+    assert_non_null(problem("neither an id"));
+    put("/sys/class/net/lo/address", "00:00:00:00:00:00\n");
+    put("/sys/class/net/br0/address", "02:00:00:00:00:01\n");
+    put("/sys/class/net/br0/addr_assign_type", "3\n");
+    for (int i = 0; i < 2; i++) { // an empty id and one that was never made are none
+        put("/etc/machine-id", i ? "uninitialized\n" : "\n");
+        device(-ENOENT);
+    }
+    put("/sys/class/net/eth0/address", "48:b0:2d:00:00:02\n");
+    put("/sys/class/net/eth0/addr_assign_type", "0\n");
+    snprintf(link, sizeof link, "%s/sys/class/net/eth0/device", root);
+    assert_int_equal(symlink("../../../devices/eth", link), 0);
+    strcpy(before, device(0)); // printf '48:b0:2d:00:00:02\n' | sha256sum
+    assert_string_equal(before, "a524b9f190775efe");
+    put("/proc/device-tree/serial-number", "1423\n");
+    assert_string_not_equal(device(0), before);
+    strcpy(before, device(0));
+    put("/etc/machine-id", "0123456789abcdef0123456789abcdef\n");
+    assert_string_not_equal(device(0), before);
+    strcpy(config.device_name, "box");
+    assert_string_equal(device(0), "box");
+}
+
 static void a_replayed_board_is_the_board(void **state)
 {
     (void)state;
+    put("/etc/machine-id", "0123456789abcdef0123456789abcdef\n");
     put("/proc/device-tree/compatible", "nvidia,p3701-0000");
     put("/replay.trace",
         "joulepost-trace 1\nnote made for a test\nperiod_ms 200\nchannel VDD_GPU_SOC power\nchannel VDD_CPU_CV power\n"
@@ -242,6 +284,7 @@ int main(void)
         WITH_ROOT(an_unknown_tegra_and_an_emulation_tree_get_no_total),
         WITH_ROOT(the_load_of_the_gpu_is_read_where_the_profile_says),
         WITH_ROOT(a_rail_without_label_is_known_by_its_place_and_a_strange_label_is_not),
+        WITH_ROOT(a_device_is_named_by_what_no_two_machines_share),
         WITH_ROOT(a_replayed_board_is_the_board),
         WITH_ROOT(a_forced_board_must_exist),
         WITH_ROOT(where_nothing_is_measured_the_models_make_the_total),
