@@ -84,21 +84,31 @@ static void append(struct meter *meter)
     meter->answers.window_ns = meter->in->clock->mono_ns(meter->in->clock);
 }
 
+// The next pass; a service manager that listens hears of the loop before it.
+static int64_t until(const struct meter *meter)
+{
+    const struct jp_clock *clock = meter->in->clock;
+    int64_t next_ns = jp_sampler_next(&meter->sampler);
+    int64_t alive_ns = meter->told ? clock->mono_ns(clock) + meter->alive_ns : INT64_MAX;
+
+    return next_ns < alive_ns ? next_ns : alive_ns;
+}
+
 static void loop(struct meter *meter)
 {
     const struct jp_clock *clock = meter->in->clock;
 
     while (!*meter->in->stop) {
         unsigned count = jp_control_poll(&meter->control, meter->fds);
-        int ready = clock->wait(clock, meter->fds, count, jp_sampler_next(&meter->sampler));
+        int ready = clock->wait(clock, meter->fds, count, until(meter));
 
         if (ready > 0)
             jp_control_serve(&meter->control, meter->fds, count);
+        say_alive(meter);
         if (clock->mono_ns(clock) < jp_sampler_next(&meter->sampler))
             continue;
         if (jp_sampler_pass(&meter->sampler, &meter->window))
             append(meter);
-        say_alive(meter);
     }
     if (jp_sampler_stop(&meter->sampler, &meter->window))
         append(meter);
@@ -201,10 +211,10 @@ static void open_control(struct meter *meter)
 static void begin(struct meter *meter)
 {
     const char *watchdog = getenv("WATCHDOG_USEC");
-    int64_t asked_ns = watchdog ? strtoll(watchdog, NULL, 10) * 1000 / 3 : 0;
+    int64_t asked_us = watchdog ? strtoll(watchdog, NULL, 10) / 3 : 0;
 
     meter->told = jp_notify_wanted();
-    meter->alive_ns = asked_ns > 0 && asked_ns < ALIVE_NS ? asked_ns : ALIVE_NS;
+    meter->alive_ns = asked_us > 0 && asked_us < ALIVE_NS / 1000 ? asked_us * 1000 : ALIVE_NS;
     plan_sampler(meter);
     bridge(meter);
     jp_sampler_start(&meter->sampler);

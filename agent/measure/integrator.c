@@ -119,7 +119,7 @@ static enum jp_verdict add_energy(struct jp_integrator *integrator, const struct
     }
     if (integrator->range_uj < integrator->value)
         return JP_RESET;
-    step_uj += integrator->range_uj + 1; // it holds range + 1 different values: after `range` comes 0
+    step_uj = step_uj + integrator->range_uj + 1; // it holds range + 1 different values: after `range` comes 0
     if (!plausible(integrator, step_uj, awake_ns) || ambiguous(integrator, step_uj, awake_ns))
         return JP_RESET;
     add_step(integrator, step_uj);

@@ -14,6 +14,8 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/socket.h>
+#include <sys/un.h>
 #include <unistd.h>
 
 #include <cmocka.h>
@@ -29,6 +31,7 @@ static struct jp_config config;
 static struct jp_plan *plan;
 static volatile sig_atomic_t stop;
 static int64_t windows_to_go_ns;
+static int window_ms, interval_ms;
 static volatile bool counting; // the compiler knows malloc too well
 static volatile long allocations;
 static void *volatile kept;
@@ -92,6 +95,8 @@ static int set_up(void **state)
     snprintf(config.paths_hot, sizeof config.paths_hot, "%s/hot", dir);
     config.hot_max_bytes = 1048576;
     plan = calloc(1, sizeof *plan);
+    window_ms = 1000;
+    interval_ms = 200;
     each_wait = NULL;
     counting = false;
     return 0;
@@ -121,8 +126,8 @@ static void live(uint64_t id, int64_t seconds)
     plan->run.id = id;
     strcpy(plan->run.boot, "11111111-2222-3333-4444-555555555555");
     strcpy(plan->run.device, "bench");
-    plan->run.window_ms = 1000;
-    plan->run.interval_ms = 200;
+    plan->run.window_ms = window_ms;
+    plan->run.interval_ms = interval_ms;
     plan->run.block_windows = 10;
     plan->run.channel_count = 2;
     plan->run.total_known = true;
@@ -329,6 +334,47 @@ static void one_wake_up_a_tick(void **state)
     assert_in_range(clk.wakes, 1000, 1050);
 }
 
+// A service manager: what it heard last, and the longest silence so far.
+static int manager = -1, heard;
+static int64_t heard_ns, silence_ns;
+
+static void listen_in(void)
+{
+    char message[32];
+
+    while (recv(manager, message, sizeof message, MSG_DONTWAIT) > 0) {
+        silence_ns = clk.now_ns - heard_ns > silence_ns ? clk.now_ns - heard_ns : silence_ns;
+        heard_ns = clk.now_ns;
+        heard++;
+    }
+}
+
+static void watchdog_hears_of_the_loop_however_seldom_it_samples(void **state)
+{
+    struct sockaddr_un at = {.sun_family = AF_UNIX};
+
+    (void)state;
+    snprintf(at.sun_path, sizeof at.sun_path, "%.60s/notify", dir);
+    manager = socket(AF_UNIX, SOCK_DGRAM, 0);
+    assert_int_equal(bind(manager, (const struct sockaddr *)&at, sizeof at), 0);
+    assert_int_equal(setenv("NOTIFY_SOCKET", at.sun_path, 1), 0);
+    assert_int_equal(setenv("WATCHDOG_USEC", "12000000", 1), 0);
+    each_wait = listen_in;
+    for (window_ms = interval_ms = 200; window_ms <= 60000; window_ms = interval_ms += 59800) {
+        heard = 0;
+        silence_ns = 0;
+        heard_ns = clk.now_ns;
+        clk.wakes = 0;
+        live((uint64_t)window_ms, 600);
+        assert_true(heard > 100);
+        assert_true(silence_ns <= 8 * JP_NS_PER_S); // two of its three chances
+        assert_true(clk.wakes <= (window_ms == 200 ? 3150 : 300));
+    }
+    unsetenv("NOTIFY_SOCKET");
+    unsetenv("WATCHDOG_USEC");
+    close(manager);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -338,6 +384,7 @@ int main(void)
         cmocka_unit_test_setup_teardown(nobody_reads_and_the_joules_wait_in_a_gap, set_up, tear_down),
         cmocka_unit_test_setup_teardown(nothing_is_allocated_after_the_first_sample, set_up, tear_down),
         cmocka_unit_test_setup_teardown(one_wake_up_a_tick, set_up, tear_down),
+        cmocka_unit_test_setup_teardown(watchdog_hears_of_the_loop_however_seldom_it_samples, set_up, tear_down),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);
