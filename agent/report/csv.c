@@ -26,7 +26,7 @@ void jp_csv_put(FILE *out, const char *text)
 void jp_csv_time(int64_t t_ms, char text[32])
 {
     int64_t ms = (t_ms % 1000 + 1000) % 1000;
-    time_t seconds = (time_t)((t_ms - ms) / 1000);
+    time_t seconds = (time_t)(t_ms / 1000 - (t_ms % 1000 < 0));
     struct tm when;
     size_t n;
 
