@@ -7,32 +7,37 @@
 #include <math.h>
 #include <string.h>
 
-// Mean power in mW of an energy over a span, rounded to nearest.
-static int64_t mean_mw(int64_t mj, int64_t span_ms)
+// Mean power in mW over the covered time, rounded to nearest. False: nothing was covered, or the energy is of an
+// unknown time: a counter brings what it counted between two runs into the first window of the second.
+static bool mean_mw(const struct jp_live *live, int c, int64_t *mw)
 {
-    return (int64_t)llround((double)mj * 1000.0 / (double)span_ms);
+    const struct jp_window_channel *channel = &live->window->channels[c];
+    bool bridged = live->window->seq == 0 && live->run->channels[c].kind == JP_ENERGY;
+
+    if (!channel->known || channel->covered_ms <= 0 || bridged)
+        return false;
+    *mw = (int64_t)llround((double)channel->mj * 1000.0 / (double)channel->covered_ms);
+    return true;
 }
 
+// The total is the sum of its members' means, as they may be covered at different times.
 static json_t *power_json(const struct jp_live *live)
 {
-    const struct jp_window *window = live->window;
     json_t *power = json_object();
-    int64_t total_mj = 0;
-    bool total_known = false;
+    int64_t total_mw = 0;
+    bool total_known = false, withheld = false;
 
     for (int c = 0; c < live->run->channel_count; c++) {
-        const struct jp_window_channel *channel = &window->channels[c];
-        bool known = channel->known && window->span_ms > 0;
+        bool member = live->run->total_known && live->run->channels[c].in_total;
+        int64_t mw = 0;
+        bool known = mean_mw(live, c, &mw);
 
-        json_object_set_new(power, live->run->channels[c].name,
-                            jp_json_milli(known, known ? mean_mw(channel->mj, window->span_ms) : 0));
-        if (known && live->run->total_known && live->run->channels[c].in_total) {
-            total_mj += channel->mj;
-            total_known = true;
-        }
+        json_object_set_new(power, live->run->channels[c].name, jp_json_milli(known, mw));
+        total_known |= known && member;
+        withheld |= !known && member && live->window->channels[c].known;
+        total_mw += member ? mw : 0;
     }
-    json_object_set_new(power, "total",
-                        jp_json_milli(total_known, total_known ? mean_mw(total_mj, window->span_ms) : 0));
+    json_object_set_new(power, "total", jp_json_milli(total_known && !withheld, total_mw));
     return power;
 }
 

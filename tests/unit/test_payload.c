@@ -213,9 +213,54 @@ static void live_has_the_published_shape(void **state)
     assert_json(json, "{\"boot_ms\":103000,\"clock\":\"synced\",\"emissions_g\":0.0009,"
                       "\"energy_j\":{\"r0\":2.001,\"r1\":4.001,\"total\":6.002},"
                       "\"gauges\":{\"cpu_load\":null,\"gpu_load\":12.5},"
-                      "\"power_w\":{\"r0\":0.501,\"r1\":1.001,\"total\":1.501},"
+                      "\"power_w\":{\"r0\":1.001,\"r1\":2.001,\"total\":3.002},"
                       "\"register\":\"provisional\",\"register_id\":\"0000000000001234\","
                       "\"run\":\"00000000000000ab\",\"seq\":1,\"t_ms\":4000000103000}");
+    json_decref(json);
+}
+
+static void power_is_of_the_covered_time(void **state)
+{
+    struct jp_live live = {.head = &head, .run = &run, .window = &window, .registers = &registers};
+    json_t *json;
+
+    (void)state;
+    make_run(&run, 0xab, 3, 30);
+    jp_registers_init(&registers, 0x1234);
+    jp_registers_begin(&registers, &run);
+    make_window(&window, &run, 7);
+    window.channels[0].covered_ms = 250; // 1000 mJ in a quarter of a second
+    window.channels[2].covered_ms = 0;
+    window.channels[2].known = false;
+    json = parse(jp_payload_live(&live, text, sizeof text));
+    assert_json(json_object_get(json, "power_w"), "{\"r0\":4.0,\"r1\":2.0,\"r2\":null,\"total\":6.0}");
+    json_decref(json);
+    window.channels[0].covered_ms = window.channels[1].covered_ms = 0; // energy told, its time not
+    json = parse(jp_payload_live(&live, text, sizeof text));
+    assert_json(json_object_get(json, "power_w"), "{\"r0\":null,\"r1\":null,\"r2\":null,\"total\":null}");
+    json_decref(json);
+}
+
+// A counter brings what it counted between two runs into the first window of the second.
+static void a_counter_has_no_power_in_the_first_window(void **state)
+{
+    struct jp_live live = {.head = &head, .run = &run, .window = &window, .registers = &registers};
+    json_t *json;
+
+    (void)state;
+    make_run(&run, 0xab, 3, 30);
+    run.channels[0].kind = JP_ENERGY;
+    run.channels[2].in_total = false;
+    jp_registers_init(&registers, 0x1234);
+    jp_registers_begin(&registers, &run);
+    make_window(&window, &run, 0);
+    window.channels[0].mj = window.channels[0].run_mj = 36000000;
+    json = parse(jp_payload_live(&live, text, sizeof text));
+    assert_json(json_object_get(json, "power_w"), "{\"r0\":null,\"r1\":2.0,\"r2\":3.0,\"total\":null}");
+    json_decref(json);
+    make_window(&window, &run, 1);
+    json = parse(jp_payload_live(&live, text, sizeof text));
+    assert_json(json_object_get(json, "power_w"), "{\"r0\":1.001,\"r1\":2.001,\"r2\":3.001,\"total\":3.002}");
     json_decref(json);
 }
 
@@ -298,6 +343,8 @@ int main(void)
         cmocka_unit_test(a_full_message_says_where_to_go_on),
         cmocka_unit_test(records_head_is_a_map_any_decoder_reads),
         cmocka_unit_test(live_has_the_published_shape),
+        cmocka_unit_test(power_is_of_the_covered_time),
+        cmocka_unit_test(a_counter_has_no_power_in_the_first_window),
         cmocka_unit_test(status_has_the_published_shape),
         cmocka_unit_test(event_and_gap_have_the_published_shape),
         cmocka_unit_test(topics_are_root_device_leaf),
