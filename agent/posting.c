@@ -73,7 +73,8 @@ static int open_wake(const char *dir)
     struct sockaddr_un address = {.sun_family = AF_UNIX};
     int n = snprintf(address.sun_path, sizeof address.sun_path, "%s/wake", dir);
     struct stat st;
-    int fd;
+    mode_t mask;
+    int fd, rc;
 
     if (n < 0 || (size_t)n >= sizeof address.sun_path)
         return -1;
@@ -82,7 +83,10 @@ static int open_wake(const char *dir)
         return -1;
     if (lstat(address.sun_path, &st) == 0 && S_ISSOCK(st.st_mode))
         unlink(address.sun_path);
-    if (bind(fd, (struct sockaddr *)&address, sizeof address) || chmod(address.sun_path, 0660)) {
+    mask = umask(0117); // not chmod: by then the name could stand for another file
+    rc = bind(fd, (struct sockaddr *)&address, sizeof address);
+    umask(mask);
+    if (rc) {
         close(fd);
         return -1;
     }

@@ -89,6 +89,9 @@ void jp_post_incoming(struct jp_post *post, const struct jp_news *news)
             jp_log_warning("a message on %s is not a JSON object", news->topic);
     } else if (strcmp(news->topic, post->grid_topic) == 0) {
         take_grid(post, object);
+    } else if (strcmp(news->topic, post->cmd_topic) == 0 && news->retained) {
+        jp_log_warning("a retained message on %s is not carried out: it would be again at each connection",
+                       news->topic);
     } else if (strcmp(news->topic, post->cmd_topic) == 0) {
         take_command(post, object);
     }

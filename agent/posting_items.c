@@ -43,8 +43,7 @@ static int run_message(struct jp_post *post, const struct jp_post_item *item, co
         return -EBADMSG;
     jp_post_head(post, &item->anchor, &head);
     event.run = run.id;
-    event.boot_ms =
-        item->anchor.known ? item->anchor.anchor.boot_ms : post->in->clock->boot_ns(post->in->clock) / 1000000;
+    event.boot_ms = item->began_ms;
     snprintf(event.detail, sizeof event.detail,
              "{\"action\":\"start\",\"version\":\"%s\",\"device\":\"%s\",\"boot\":\"%s\",\"window_ms\":%d,"
              "\"block_windows\":%d}",

@@ -31,6 +31,7 @@ struct jp_post_item {
     enum jp_post_kind kind;
     struct jp_pos at, next;               // its first frame; RUN, EVENT, GAP: the byte after it
     struct jp_post_anchor before, anchor; // in force at `at`; in force at its end
+    int64_t began_ms;                     // RUN: BOOTTIME of its start
     size_t size;                          // in the queue's bytes: an encoded block, or the frame's payload
     uint64_t last_seq;
     int windows;

@@ -100,12 +100,22 @@ static const char *reason_word(const char *text)
     return "damaged";
 }
 
+// A gap of an early writer does not say by itself.
+static bool of_total(const struct jp_post *post, const struct jp_gap *gap, int c)
+{
+    const struct jp_run *run = &post->head_run;
+
+    if (gap->named)
+        return gap->total_known && gap->in_total[c];
+    return post->head_run_known && gap->run == run->id && run->total_known && run->channels[c].in_total;
+}
+
 static void note_gap(struct jp_post *post, const struct jp_gap *gap)
 {
     struct jp_lost lost = {.windows = gap->windows, .ms = gap->span_ms};
 
-    for (int c = 0; c < gap->channel_count && post->head_run_known && gap->run == post->head_run.id; c++) {
-        if (!gap->known[c] || !post->head_run.total_known || !post->head_run.channels[c].in_total)
+    for (int c = 0; c < gap->channel_count; c++) {
+        if (!gap->known[c] || !of_total(post, gap, c))
             continue;
         lost.mj += gap->mj[c];
         lost.mj_known = true;
@@ -190,13 +200,31 @@ int jp_post_adopt_run(struct jp_post *post, const void *payload, size_t size)
     jp_block_end(&post->block);
     post->run_known = false;
     if (rc == 0)
-        rc = jp_block_begin(&post->block, &post->run, post->in->config->sampling.columns);
+        rc = jp_block_begin(&post->block, &post->run, post->run.columns);
     if (rc)
         return rc;
     memmove(post->run_payload, payload, size);
     post->run_size = size;
     post->run_known = true;
     return 0;
+}
+
+// Before the first ANCHOR of a boot the segment's own header says when it was opened.
+static void anchor_from_header(struct jp_post *post)
+{
+    const struct jp_segment_header *header = &post->tail.file.header;
+    struct jp_anchor anchor = {.boot_ms = header->boot_ms, .off_ms = header->real_ms - header->boot_ms, .err_ms = -1};
+
+    if (post->spool_id[0] == '\0' && header->version > 0)
+        for (size_t i = 0; i < sizeof header->spool_id; i++)
+            for (int half = 0; half < 2; half++)
+                post->spool_id[2 * i + (size_t)half] = "0123456789abcdef"[header->spool_id[i] >> (half ? 0 : 4) & 15];
+    if (post->anchor.known || header->version == 0)
+        return;
+    anchor.clock = strcmp(header->clock, "synced") == 0 ? JP_CLOCK_SYNCED : JP_CLOCK_UNSYNCED;
+    post->anchor = (struct jp_post_anchor){true, anchor};
+    if (!post->latest.known)
+        post->latest = post->anchor;
 }
 
 static void take_run(struct jp_post *post, const struct jp_frame *frame)
@@ -210,9 +238,12 @@ static void take_run(struct jp_post *post, const struct jp_frame *frame)
     if (post->run_known && run.id == post->run.id)
         return; // said again at the start of a segment
     flush(post);
-    if (post->run_known && strcmp(run.boot, post->run.boot) != 0)
+    if (post->run_known && strcmp(run.boot, post->run.boot) != 0) {
         post->anchor.known = false;
+        anchor_from_header(post);
+    }
     enqueue(post, JP_POST_RUN, frame);
+    post->items[post->item_count - 1].began_ms = post->tail.file.header.boot_ms;
     post->barred = true;
 }
 
@@ -257,24 +288,6 @@ static void take(struct jp_post *post, const struct jp_frame *frame)
     default:
         break;
     }
-}
-
-// Before the first ANCHOR of a boot the segment's own header says when it was opened.
-static void anchor_from_header(struct jp_post *post)
-{
-    const struct jp_segment_header *header = &post->tail.file.header;
-    struct jp_anchor anchor = {.boot_ms = header->boot_ms, .off_ms = header->real_ms - header->boot_ms, .err_ms = -1};
-
-    if (post->spool_id[0] == '\0' && header->version > 0)
-        for (size_t i = 0; i < sizeof header->spool_id; i++)
-            for (int half = 0; half < 2; half++)
-                post->spool_id[2 * i + (size_t)half] = "0123456789abcdef"[header->spool_id[i] >> (half ? 0 : 4) & 15];
-    if (post->anchor.known || header->version == 0)
-        return;
-    anchor.clock = strcmp(header->clock, "synced") == 0 ? JP_CLOCK_SYNCED : JP_CLOCK_UNSYNCED;
-    post->anchor = (struct jp_post_anchor){true, anchor};
-    if (!post->latest.known)
-        post->latest = post->anchor;
 }
 
 static void hot_error(struct jp_post *post, int rc)

@@ -55,6 +55,7 @@ struct jp_news {
     char topic[JP_TOPIC_MAX]; // INCOMING
     uint8_t *payload;         // INCOMING: free() it
     size_t size;
+    bool retained; // INCOMING: the broker kept it from before
 };
 
 struct jp_link {

@@ -286,7 +286,7 @@ void jp_link_session_hang_up(struct jp_link_session *session, bool politely)
 
 static void post_incoming(struct jp_link_session *session, const char *topic, const MQTTClient_message *message)
 {
-    struct jp_news news = {.kind = JP_NEWS_INCOMING};
+    struct jp_news news = {.kind = JP_NEWS_INCOMING, .retained = message->retained != 0};
     size_t size = message->payloadlen > 0 ? (size_t)message->payloadlen : 0;
 
     if (strlen(topic) >= sizeof news.topic || size > JP_MESSAGE_MAX)

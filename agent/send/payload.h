@@ -82,6 +82,7 @@ struct jp_status {
 int jp_payload_status(const struct jp_status *status, char *buffer, size_t size);
 
 int jp_payload_event(const struct jp_records_head *head, const struct jp_event *event, char *buffer, size_t size);
+// `run` names the channels of a gap that does not.
 int jp_payload_gap(const struct jp_records_head *head, const struct jp_run *run, const struct jp_gap *gap, char *buffer,
                    size_t size);
 

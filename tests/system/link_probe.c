@@ -65,7 +65,8 @@ static void print_news(struct jp_link *link)
     while (link->next(link, &news)) {
         const char *said = news.kind == JP_NEWS_INCOMING ? (const char *)news.payload : news.text;
 
-        printf("%s\t%d\t%u\t%s\t%zu\t%s\n", names[news.kind], news.reason, (unsigned)news.max_packet, news.topic,
+        printf("%s\t%d\t%u\t%s\t%zu\t%s\n", names[news.kind],
+               news.kind == JP_NEWS_INCOMING ? news.retained : news.reason, (unsigned)news.max_packet, news.topic,
                news.size, said);
         free(news.payload);
     }

@@ -147,7 +147,9 @@ class Good(Case):
             got = {news.topic: news.text for news in (probe.wait("INCOMING") for _ in range(6))}
             self.assertEqual(got, {**{f"in/{i}": f"value {i}" for i in range(5)}, "other": "second filter"})
             publisher.publish("in/live", "now")
-            self.assertEqual(probe.wait("INCOMING").text, "now")
+            now = probe.wait("INCOMING")
+            self.assertEqual((now.text, now.reason), ("now", 0))
+            self.assertEqual([news.reason for news in probe.seen if news.kind == "INCOMING"], [1] * 6 + [0])
 
     def test_subscriptions_come_back_after_a_restart_of_the_broker(self):
         broker = self.broker()

@@ -288,9 +288,10 @@ void world_event(struct world *world, const char *name)
 
 void world_start_meter(struct world *world, uint64_t run_id)
 {
-    struct jp_segment_header header = {.version = JP_FORMAT_VERSION, .boot_ms = 1, .real_ms = 1};
+    struct jp_segment_header header = {.version = JP_FORMAT_VERSION, .boot_ms = boot_ns(NULL) / 1000000};
     static uint8_t bytes[16384];
 
+    header.real_ms = header.boot_ms + 4000000000000;
     snprintf(header.boot, sizeof header.boot, "%s", world->run.boot);
     snprintf(header.device, sizeof header.device, "bench-1");
     snprintf(header.clock, sizeof header.clock, "unsynced");

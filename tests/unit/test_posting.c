@@ -282,6 +282,66 @@ static void a_new_run_ends_the_block_of_the_old(void **state)
     assert_true(got.seen[3] && got.seen[20] && got.seen[29]);
 }
 
+static void the_run_event_has_the_time_of_its_own_start(void **state)
+{
+    json_t *json;
+
+    (void)state;
+    world.each_second = go_up;
+    world_post(&world, 20, true);
+    world.seconds = 50;
+    world_start_meter(&world, 0x52);
+    world.up = false;
+    world_post(&world, 5, true);
+    json = json_of(last_of("event"));
+    assert_int_equal(json_integer_value(json_object_get(json, "boot_ms")), 150000);
+    assert_true(json_integer_value(json_object_get(json, "t_ms")) == 4000000150000);
+    json_decref(json);
+}
+
+// Of a run that post never saw: its frames are gone.
+static void a_gap_names_its_channels_itself(void **state)
+{
+    static struct jp_gap gap; // large
+    static struct jp_run run;
+    uint8_t bytes[512];
+    json_t *json;
+
+    (void)state;
+    make_run(&run, 0x99, 2, 10);
+    make_window(&world.window, &run, 4);
+    jp_gap_fold(&gap, &run, &world.window, "hot_full");
+    world_append(&world, JP_FRAME_GAP, bytes, jp_gap_encode(&gap, bytes, sizeof bytes));
+    world.each_second = go_up;
+    world_post(&world, 5, true);
+    json = json_of(last_of("gap"));
+    assert_int_equal(json_integer_value(json_object_get(json_object_get(json, "energy_mj"), "r1")), 2004);
+    json_decref(json);
+    json = json_of(last_of("status"));
+    assert_string_equal(json_string_value(json_object_get(json, "state")), "offline");
+    json_decref(json);
+}
+
+// A configuration changed in between would make other bytes of the same windows.
+static void a_blocks_columns_are_those_of_its_run(void **state)
+{
+    static struct jp_block_reader reader;
+    const struct world_message *message;
+    struct jp_cbor_in in;
+
+    (void)state;
+    world.run.columns = JP_BLOCK_MV | JP_BLOCK_PEAK;
+    world_start_meter(&world, 0x53);
+    world.each_second = go_up;
+    world_post(&world, 15, true);
+    message = last_of("records");
+    assert_non_null(message);
+    jp_cbor_in_init(&in, world.log->arena + message->at, message->size);
+    take_head(&in);
+    assert_int_equal(jp_block_read(&reader, world.log->arena + message->at + in.at, in.size - in.at), 0);
+    assert_int_equal(reader.columns, JP_BLOCK_MV | JP_BLOCK_PEAK);
+}
+
 static void a_backlog_goes_out_in_large_messages(void **state)
 {
     (void)state;
@@ -783,6 +843,10 @@ static void bring_commands(struct world *w)
     go_up(w);
     if (w->seconds == 5)
         bring(w, "joulepost/1/bench-1/cmd", "{\"command\":\"task start\",\"name\":\"fit\"}");
+    if (w->seconds == 9) { // sent once, long ago: not to be done at each connection
+        bring(w, "joulepost/1/bench-1/cmd", "{\"command\":\"task start\",\"name\":\"kept\"}");
+        w->news[w->news_count - 1].retained = true;
+    }
     if (w->seconds == 6)
         bring(w, "joulepost/1/bench-1/cmd", "{\"command\":\"task stop\",\"name\":\"a b\"}");
     if (w->seconds == 7)
@@ -870,12 +934,15 @@ static void the_wake_socket_replaces_a_stale_one(void **state)
 {
     char path[512];
     struct stat st;
+    mode_t mask;
 
     (void)state;
+    mask = umask(077);
     snprintf(path, sizeof path, "%s/wake", world.dir);
     world_post(&world, 2, false);
     assert_int_equal(lstat(path, &st), 0);
     assert_true(S_ISSOCK(st.st_mode) && (st.st_mode & 0777) == 0660);
+    umask(mask);
     assert_int_equal(world_post(&world, 2, false), 0);
     assert_int_equal(lstat(path, &st), 0);
     assert_true(S_ISSOCK(st.st_mode));
@@ -890,6 +957,9 @@ int main(void)
         TEST(resend_after_kill_is_byte_identical),
         TEST(a_seal_closes_the_block_and_stop_sends_it),
         TEST(a_new_run_ends_the_block_of_the_old),
+        TEST(the_run_event_has_the_time_of_its_own_start),
+        TEST(a_gap_names_its_channels_itself),
+        TEST(a_blocks_columns_are_those_of_its_run),
         TEST(a_backlog_goes_out_in_large_messages),
         TEST(nothing_is_released_before_it_is_acknowledged),
         TEST(a_message_too_large_is_split),
