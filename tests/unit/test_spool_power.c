@@ -68,11 +68,26 @@ static uint32_t digest(void)
     return crc;
 }
 
+// A cursor on disk says that they were released, or given up with a GAP, before segments went.
+static void the_cursor_was_durable_before_any_unlink(void)
+{
+    uint64_t lowest, highest;
+    struct jp_pos cursor;
+    uint8_t id[16];
+
+    assert_int_equal(jp_segment_find(&disk.fs, DIR, 0, &lowest, &highest), 0);
+    if (lowest <= 1)
+        return;
+    assert_int_equal(jp_spool_read_cursor(&disk.fs, DIR, &cursor, id), 0);
+    assert_true(cursor.segment >= lowest);
+}
+
 static void judge_what_is_left(enum faulty_loss loss, uint64_t seed)
 {
     uint32_t once;
 
     faulty_power_up(&disk, loss, seed);
+    the_cursor_was_durable_before_any_unlink();
     assert_int_equal(rig_open(&rig), 0);
     assert_int_equal(rig.spool.error, 0);
     rig_judge(&rig);
