@@ -36,6 +36,26 @@ void jp_config_default(struct jp_config *config)
     jp_config_defaults(jp_keys, config);
 }
 
+// "/a//b/./" is "/a/b": paths are compared as texts from here on.
+static void tidy_path(char *path)
+{
+    size_t used = 0;
+
+    for (const char *at = path; *at;) {
+        size_t size = strcspn(at, "/");
+
+        if (size > 0 && !(size == 1 && *at == '.')) {
+            path[used++] = '/';
+            memmove(path + used, at, size);
+            used += size;
+        }
+        at += size + (at[size] == '/');
+    }
+    if (used == 0)
+        path[used++] = '/';
+    path[used] = '\0';
+}
+
 int jp_config_load(const char *path, struct jp_config *config, char *error, size_t error_size)
 {
     struct jp_config_reader reader = {path, error, error_size, NULL};
@@ -47,6 +67,8 @@ int jp_config_load(const char *path, struct jp_config *config, char *error, size
     rc = parse(&reader, &file);
     if (rc == 0)
         rc = jp_config_read_keys(&reader, config_root_setting(&file), config);
+    tidy_path(config->paths_hot);
+    tidy_path(config->paths_spool);
     if (rc == 0)
         rc = jp_config_check(&reader, &file, config);
     if (rc == 0)

@@ -86,16 +86,51 @@ static int check_location(const struct check *check)
     return 0;
 }
 
+static bool is_inside(const char *path, const char *folder)
+{
+    size_t size = strlen(folder);
+
+    return strncmp(path, folder, size) == 0 && (path[size] == '/' || path[size] == '\0');
+}
+
+static bool climbs(const char *path)
+{
+    for (; *path; path += strcspn(path, "/")) {
+        path += *path == '/';
+        if (strncmp(path, "..", 2) == 0 && (path[2] == '/' || path[2] == '\0'))
+            return true;
+    }
+    return false;
+}
+
+static bool same_folder(const char *one, const char *other)
+{
+    struct stat a, b;
+
+    return is_inside(one, other) || is_inside(other, one) ||
+           (stat(one, &a) == 0 && stat(other, &b) == 0 && a.st_dev == b.st_dev && a.st_ino == b.st_ino);
+}
+
 static int check_paths(const struct check *check)
 {
+    const struct {
+        const char *key, *path;
+    } paths[] = {{"paths.hot", check->config->paths_hot}, {"paths.spool", check->config->paths_spool}};
     const struct jp_config *config = check->config;
+
+    for (size_t i = 0; i < 2; i++)
+        if (paths[i].path[1] == '\0' || climbs(paths[i].path))
+            return jp_config_wrong(check->reader, at(check, paths[i].key),
+                                   "%s = \"%s\" is not possible, allowed: a folder of its own, without ..",
+                                   paths[i].key, paths[i].path);
 
     if (strlen(config->paths_hot) > HOT_PATH_MAX)
         return jp_config_wrong(check->reader, at(check, "paths.hot"),
                                "paths.hot is too long for the sockets in it, allowed: %d characters", HOT_PATH_MAX);
-    if (strcmp(config->paths_hot, config->paths_spool) == 0)
-        return jp_config_wrong(check->reader, at(check, at(check, "paths.spool") ? "paths.spool" : "paths.hot"),
-                               "paths.hot and paths.spool are the same, allowed: two folders");
+    if (same_folder(config->paths_hot, config->paths_spool))
+        return jp_config_wrong(
+            check->reader, at(check, at(check, "paths.spool") ? "paths.spool" : "paths.hot"),
+            "paths.hot and paths.spool are the same, or one is inside the other, allowed: two folders");
     return 0;
 }
 

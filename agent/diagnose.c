@@ -156,6 +156,25 @@ static bool on_tmpfs(const char *path)
     return (unsigned long)fs.f_type == TMPFS || (unsigned long)fs.f_type == RAMFS;
 }
 
+// A place that the table does not have must not be replaced by a larger one without a word.
+static void check_place(struct jp_plan *plan, const struct jp_config *config)
+{
+    const char *country = config->location.country, *region = config->location.region;
+    char what[160];
+
+    if (!country[0] || config->location.intensity_g_per_kwh >= 0 || config->location.mix_count > 0)
+        return;
+    if (!jp_grid_find(country, NULL))
+        snprintf(what, sizeof what, "the grid's table has no country %s: emissions stay unknown", country);
+    else if (region[0] && !jp_grid_find(country, region))
+        snprintf(what, sizeof what, "the grid's table has no region %s of %s: the whole country's factor is taken",
+                 region, country);
+    else
+        return;
+    jp_plan_problem(plan, what, jp_grid_find(country, NULL) ? "location.region" : "location.country",
+                    "correct it, or set location.intensity_g_per_kwh");
+}
+
 void jp_diagnose_machine(struct jp_plan *plan, const struct jp_config *config, const struct jp_clock *clock)
 {
     uint32_t roles;
@@ -167,6 +186,7 @@ void jp_diagnose_machine(struct jp_plan *plan, const struct jp_config *config, c
     else if (!plan->run.total_known && plan->board.channel_count == 0)
         jp_plan_problem(plan, "no profile for this board: its rails are shown, and there is no total",
                         plan->run.facts.board_name, "write a board file (docs/boards.md)");
+    check_place(plan, config);
     if (!on_tmpfs(config->paths_hot))
         jp_plan_problem(plan, "the hot path is not on tmpfs: every window would be written to a disk",
                         config->paths_hot, "set paths.hot to a folder below /run or /dev/shm");

@@ -58,7 +58,11 @@ static void tell_open_failed(struct jp_plan *plan, const struct jp_driver *drive
     char what[160];
     const char *remedy = "see `dmesg`; report the board with the output of `joulepost probe --json`";
 
+    if (is_replay(driver) && error == EINVAL) // take_note() says more
+        return;
     snprintf(what, sizeof what, "%s cannot be opened: %s", driver->name, strerror(error));
+    if (is_replay(driver))
+        remedy = "make it smaller, or readable (docs/drivers.md has the format)";
     if (error == EACCES || error == EPERM)
         remedy = JP_REMEDY_PERMISSION;
     jp_plan_problem(plan, what, path, remedy);

@@ -195,7 +195,6 @@ static void read_board(const struct jp_site *site, const struct jp_board *board,
 
 void jp_facts_read(const struct jp_site *site, struct jp_plan *plan)
 {
-    static const struct jp_site here = {.root = ""};
     struct jp_facts *facts = &plan->run.facts;
     struct cpus cpus;
 
@@ -205,8 +204,8 @@ void jp_facts_read(const struct jp_site *site, struct jp_plan *plan)
     facts->cpu_count = cpus.count;
     memcpy(facts->cpu_model, cpus.model, sizeof facts->cpu_model);
     each_line(site, "/proc/meminfo", read_memory_line, &facts->ram_bytes);
-    if (each_line(&here, "/etc/os-release", read_release_line, facts) < 0)
-        each_line(&here, "/usr/lib/os-release", read_release_line, facts);
+    if (each_line(site, "/etc/os-release", read_release_line, facts) < 0)
+        each_line(site, "/usr/lib/os-release", read_release_line, facts);
     read_l4t(site, facts);
     read_power_mode(site, &plan->board, facts);
 }

@@ -12,6 +12,8 @@
 #include <unistd.h>
 
 #define BLANK " \t\r"
+#define NUMBER_MAX 9000000000000000000LL // what is added to it fits
+#define POWER_MAX_UW 1000000000000LL     // a megawatt
 
 static const struct {
     const char *word;
@@ -64,7 +66,7 @@ static int parse_number(const char *text, int64_t *value)
 
     errno = 0;
     *value = strtoll(text, &end, 0);
-    return end == text || *end || errno ? -EINVAL : 0;
+    return end == text || *end || errno || *value > NUMBER_MAX || *value < -NUMBER_MAX ? -EINVAL : 0;
 }
 
 static int copy_text(char *out, size_t size, const char *text)
@@ -114,6 +116,8 @@ static int take_number_key(struct jp_channel *channel, const char *key, const ch
         return -EINVAL;
     if (strcmp(key, "range") == 0)
         channel->range_uj = value;
+    else if (value > POWER_MAX_UW)
+        return -EINVAL;
     else if (strcmp(key, "max") == 0)
         channel->max_uw = value;
     else if (strcmp(key, "resolution") == 0)
@@ -216,6 +220,8 @@ static int take_cell(enum jp_kind kind, char *text, struct jp_trace_cell *cell)
         return kind == JP_POWER ? take_pair(text, slash, cell) : -EINVAL;
     if (parse_number(text, &cell->value) < 0 || (kind == JP_ENERGY && cell->value < 0))
         return -EINVAL;
+    if (kind == JP_POWER && (cell->value > POWER_MAX_UW || cell->value < -POWER_MAX_UW))
+        return -EINVAL;
     return 0;
 }
 
@@ -297,7 +303,12 @@ int jp_trace_load(const struct jp_site *site, const char *path, struct jp_trace 
     length = read_text(site, path, &text);
     if (length < 0)
         return (int)length;
-    rc = strlen(text) == (size_t)length ? parse(trace, text) : -EINVAL; // no NUL in a text
+    if (strlen(text) == (size_t)length) {
+        rc = parse(trace, text);
+    } else { // no NUL in a text
+        trace->line = (int)count_lines(text);
+        rc = -EINVAL;
+    }
     free(text);
     if (rc < 0)
         jp_trace_free(trace);

@@ -30,6 +30,11 @@ static json_t *watts(bool known, int64_t uw)
     return known ? json_real((double)uw / 1e6) : json_null();
 }
 
+static bool is_calibrated(const struct jp_run_channel *channel)
+{
+    return channel->scale != 1 || channel->offset_uw != 0;
+}
+
 static json_t *look_json(const struct look *look)
 {
     const struct jp_run *run = &look->plan.run;
@@ -41,6 +46,10 @@ static json_t *look_json(const struct look *look)
         int64_t tdp = look->plan.tdp_mw[i];
 
         json_object_set_new(channel, "power_w", watts(look->now.known[i], look->now.uw[i]));
+        if (is_calibrated(&run->channels[i]))
+            json_object_set_new(channel, "calibration",
+                                json_pack("{s:f, s:f}", "scale", run->channels[i].scale, "offset_mw",
+                                          (double)run->channels[i].offset_uw / 1000.0));
         if (run->channels[i].method == JP_MODELLED)
             json_object_set_new(channel, "tdp_w", tdp > 0 ? json_real((double)tdp / 1000.0) : json_null());
     }
@@ -120,8 +129,11 @@ static void print_channels(const struct look *look)
 
         printf("%s %-32s", channel->in_total ? "+" : " ", channel->name);
         print_power(look->now.known[i], look->now.uw[i]);
-        printf("  %-8s  %s%s%s%s\n", jp_scope_name(channel->scope), jp_method_name(channel->method),
+        printf("  %-8s  %s%s%s%s", jp_scope_name(channel->scope), jp_method_name(channel->method),
                channel->part_of[0] ? ", inside " : "", channel->part_of, channel->unverified ? ", unverified" : "");
+        if (is_calibrated(channel))
+            printf(", calibrated x%.6g %+.6g mW", channel->scale, (double)channel->offset_uw / 1000.0);
+        putchar('\n');
     }
     if (run->total_known) {
         printf("= %-32s", "total");

@@ -55,6 +55,17 @@ class ProbeTest(unittest.TestCase):
                 self.assertEqual((seen["board"]["id"], seen["board"]["verified"]), ("jetson-agx-orin", True))
                 self.assertEqual(seen["problems"], [])
 
+    def test_a_calibration_is_shown_as_applied(self):
+        config = self.scratch.write("c.conf", 'paths = { hot = "/dev/shm/joulepost"; };\n'
+                                    'calibration = ( { channel = "VDD_CPU_CV"; scale = 2; offset_mw = -80; } );\n')
+        seen = self.probe("agx-orin-jp6", config=config)
+        self.assertEqual(self.watts(seen)["VDD_CPU_CV"], 2.2)
+        self.assertEqual([c.get("calibration") for c in seen["channels"]],
+                         [None, {"scale": 2.0, "offset_mw": -80.0}, None, None])
+        plain = self.run_probe(config=config).stdout
+        self.assertRegex(plain, r"\+ VDD_CPU_CV +2\.200 W .*, calibrated x2 -80 mW\n")
+        self.assertEqual(plain.count("calibrated"), 1)
+
     def test_x86_adds_packages_and_dram(self):
         seen = self.probe("x86-2s")
         self.assertEqual(sorted(seen["total"]["channels"]), ["dram-0", "dram-1", "package-0", "package-1"])

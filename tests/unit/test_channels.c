@@ -78,7 +78,7 @@ static void the_l4t_release_and_power_mode_come_from_their_files(void **state)
     discover();
     assert_string_equal(plan.run.facts.l4t, "36.4.3");
     assert_string_equal(plan.run.facts.jetpack, "6.2");
-    assert_string_equal(plan.run.facts.power_mode, "MODE_30W");
+    assert_string_equal(plan.run.facts.power_mode, ""); // its own table is not there, and another may differ
     jp_plan_close(&plan);
     put("/etc/nvpmodel.conf", "< POWER_MODEL ID=12 NAME=NO >\n< POWER_MODEL ID=2 NAME=MODE_OWN >\n");
     discover();

@@ -192,6 +192,28 @@ static void a_password_in_an_url_is_never_said(void **state)
     }
 }
 
+static void folders_are_two_however_they_are_written(void **state)
+{
+    static const char *const bad[] = {"hot = \"/a\"; spool = \"/a/\";",
+                                      "hot = \"/a//b\"; spool = \"/a/./b\";",
+                                      "hot = \"/a\"; spool = \"/a/b\";",
+                                      "hot = \"/a/b\"; spool = \"/a\";",
+                                      "hot = \"/\";",
+                                      "spool = \"//./\";",
+                                      "hot = \"/a/../b\";",
+                                      "hot = \"/..\";",
+                                      "hot = \"/dev/fd\"; spool = \"/proc/self/fd\";"};
+    char text[128];
+
+    (void)state;
+    for (size_t i = 0; i < sizeof bad / sizeof bad[0]; i++) {
+        snprintf(text, sizeof text, "\npaths = { %s };", bad[i]);
+        assert_refused(text, 2, "paths.");
+    }
+    assert_accepted("paths = { hot = \"//h/./a..b/\"; spool = \"/h/a..bc\"; };");
+    assert_string_equal(config.paths_hot, "/h/a..b");
+}
+
 static void auto_is_the_default_of_drivers_and_board(void **state)
 {
     (void)state;
@@ -301,6 +323,7 @@ int main(void)
         cmocka_unit_test(texts_of_the_wrong_form_say_the_form),
         cmocka_unit_test(urls_are_checked),
         cmocka_unit_test(a_password_in_an_url_is_never_said),
+        cmocka_unit_test(folders_are_two_however_they_are_written),
         cmocka_unit_test(auto_is_the_default_of_drivers_and_board),
         cmocka_unit_test(impossible_combinations_name_the_missing_half),
         cmocka_unit_test(a_mix_is_whole_and_made_of_known_sources),

@@ -221,6 +221,65 @@ static void a_replayed_board_is_the_board(void **state)
     assert_string_equal(plan.run.facts.note, "made for a test");
 }
 
+#define TRACE "joulepost-trace 1\nperiod_ms 200\n"
+
+static void every_wrong_trace_is_told_with_its_line(void **state)
+{
+    static const struct {
+        const char *text, *line;
+    } cases[] = {
+        {"joulepost-trace 1\nperiod_ms 0\n", "/replay.trace:2"},
+        {"", "/replay.trace:1"},
+        {TRACE "channel a power\nrows\n1 2\n", "/replay.trace:5"},
+        {TRACE "channel a power\nchannel b power\nrows\n\n1\n", "/replay.trace:7"},
+        {TRACE "rows\n", "/replay.trace:3"},
+    };
+    char many[2048] = TRACE;
+
+    (void)state;
+    for (int i = 0; i < 65; i++)
+        sprintf(many + strlen(many), "channel c%d power\n", i);
+    for (size_t i = 0; i <= sizeof cases / sizeof cases[0]; i++) {
+        put("/replay.trace", i ? cases[i - 1].text : many);
+        discover();
+        assert_non_null(problem("this line of the trace is wrong"));
+        assert_string_equal(problem("this line of the trace is wrong")->where,
+                            i ? cases[i - 1].line : "/replay.trace:67");
+        assert_null(problem("cannot be opened"));
+        jp_plan_close(&plan);
+    }
+}
+
+static void a_place_that_the_table_lacks_is_told(void **state)
+{
+    (void)state;
+    tree("x86-2s");
+    config.location.intensity_g_per_kwh = -1;
+    strcpy(config.location.country, "USA");
+    strcpy(config.location.region, "california");
+    discover();
+    jp_diagnose_machine(&plan, &config, &jp_clock_real);
+    assert_null(problem("grid's table"));
+    strcpy(config.location.region, "atlantis");
+    jp_diagnose_machine(&plan, &config, &jp_clock_real);
+    assert_string_equal(problem("no region atlantis of USA")->where, "location.region");
+    strcpy(config.location.country, "XXX");
+    jp_diagnose_machine(&plan, &config, &jp_clock_real);
+    assert_string_equal(problem("no country XXX")->where, "location.country");
+}
+
+static void the_release_is_the_trees_or_unknown(void **state)
+{
+    (void)state;
+    tree("empty");
+    discover();
+    assert_string_equal(plan.run.facts.os_name, "");
+    jp_plan_close(&plan);
+    put("/etc/os-release", "NAME=X\nPRETTY_NAME=\"Made Linux 1\"\n");
+    discover();
+    assert_string_equal(plan.run.facts.os_name, "Made Linux 1");
+}
+
 static void a_forced_board_must_exist(void **state)
 {
     const struct jp_site site = {.root = root};
@@ -286,6 +345,9 @@ int main(void)
         WITH_ROOT(a_rail_without_label_is_known_by_its_place_and_a_strange_label_is_not),
         WITH_ROOT(a_device_is_named_by_what_no_two_machines_share),
         WITH_ROOT(a_replayed_board_is_the_board),
+        WITH_ROOT(every_wrong_trace_is_told_with_its_line),
+        WITH_ROOT(a_place_that_the_table_lacks_is_told),
+        WITH_ROOT(the_release_is_the_trees_or_unknown),
         WITH_ROOT(a_forced_board_must_exist),
         WITH_ROOT(where_nothing_is_measured_the_models_make_the_total),
         WITH_ROOT(a_listed_driver_is_the_only_one_and_a_wrong_one_is_told),

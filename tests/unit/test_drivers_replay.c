@@ -107,6 +107,10 @@ static void a_wrong_trace_is_refused_with_its_line(void **state)
         {HEAD "channel a energy\nrows\n-1\n", 6},
         {HEAD "channel a energy\nrows\n1/2\n", 6},
         {HEAD "channel a power\nrows\n", 6},
+        {HEAD "channel a power max=9223372036854775807\n", 4},
+        {HEAD "channel a power max=2000000000000\n", 4},
+        {HEAD "channel a power\nrows\n2000000000000\n", 6},
+        {HEAD "channel a energy\nrows\n9223372036854775807\n", 6},
     };
     struct rig rig;
     char note[64];
