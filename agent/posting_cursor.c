@@ -129,6 +129,7 @@ static int parse(struct jp_post *post, const void *record, size_t size)
     if (in.failed || run_size > JP_POST_RECORD_MAX)
         return -EBADMSG;
     post->latest = post->anchor;
+    jp_post_seen_resume(post, post->released_run, post->released_seq);
     if (!run)
         return 0;
     if (jp_post_adopt_run(post, run, run_size))

@@ -67,6 +67,19 @@ enum jp_post_degraded {
     JP_POST_SILENT = 16,   // meter closes no windows
 };
 
+// How far the windows at the tail are accounted for.
+struct jp_post_seen {
+    uint64_t run, next_seq;
+    bool end_known, mj_known;
+    int64_t end_ms;                  // BOOTTIME
+    int64_t run_mj[JP_CHANNELS_MAX]; // the run's, with that of gaps since
+    // Gaps beyond a hole
+    uint64_t told_windows, told_first, told_last;
+    int64_t told_ms;
+    bool damaged; // bad bytes since the last window,
+    struct jp_pos damage_at;
+};
+
 struct jp_post {
     const struct jp_posting *in;
     int wake_fd, notify_fd;
@@ -88,6 +101,7 @@ struct jp_post {
     struct jp_pos block_at;
     struct jp_post_anchor block_before;
     int64_t block_frame_bytes;
+    struct jp_post_seen seen;
     struct jp_window window, newest; // scratch; the last closed
     bool newest_known;
     int64_t newest_ns; // MONOTONIC when it was seen
@@ -149,6 +163,16 @@ int jp_post_adopt_run(struct jp_post *post, const void *payload, size_t size);
 int jp_post_queue_room(const struct jp_post *post);
 // Takes `count` items off the queue's front.
 void jp_post_drop(struct jp_post *post, int count);
+
+void jp_post_enqueue(struct jp_post *post, enum jp_post_kind kind, const struct jp_frame *frame);
+// Counts what a gap says is lost.
+void jp_post_lost(struct jp_post *post, const struct jp_gap *gap);
+
+// posting_damage.c: bad bytes at `frame`; a GAP, or the window in post->window, was read; the last window released.
+void jp_post_damaged(struct jp_post *post, const struct jp_frame *frame);
+void jp_post_seen_gap(struct jp_post *post, const struct jp_gap *gap);
+void jp_post_seen_window(struct jp_post *post, const struct jp_frame *frame);
+void jp_post_seen_resume(struct jp_post *post, uint64_t run, uint64_t seq);
 
 // posting_cursor.c
 int jp_post_cursor_open(struct jp_post *post);

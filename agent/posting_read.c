@@ -59,7 +59,7 @@ static void flush(struct jp_post *post)
     post->block_frame_bytes = 0;
 }
 
-static void enqueue(struct jp_post *post, enum jp_post_kind kind, const struct jp_frame *frame)
+void jp_post_enqueue(struct jp_post *post, enum jp_post_kind kind, const struct jp_frame *frame)
 {
     assert(post->item_count < JP_POST_ITEMS && free_bytes(post) >= frame->size);
     post->items[post->item_count++] = (struct jp_post_item){
@@ -110,7 +110,7 @@ static bool of_total(const struct jp_post *post, const struct jp_gap *gap, int c
     return post->head_run_known && gap->run == run->id && run->total_known && run->channels[c].in_total;
 }
 
-static void note_gap(struct jp_post *post, const struct jp_gap *gap)
+void jp_post_lost(struct jp_post *post, const struct jp_gap *gap)
 {
     struct jp_lost lost = {.windows = gap->windows, .ms = gap->span_ms};
 
@@ -160,24 +160,25 @@ static void note(struct jp_post *post, const struct jp_frame *frame, const struc
     else if (frame->type == JP_FRAME_WINDOW && window)
         note_window(post, frame, window);
     else if (frame->type == JP_FRAME_GAP && jp_gap_decode(&gap, frame->payload, frame->size) == 0)
-        note_gap(post, &gap);
+        jp_post_lost(post, &gap);
     else if (frame->type == JP_FRAME_ANCHOR && jp_anchor_decode(&anchor, frame->payload, frame->size) == 0)
         post->latest = (struct jp_post_anchor){true, anchor};
 }
 
 static void pack(struct jp_post *post, const struct jp_frame *frame)
 {
-    int rc = post->run_known ? jp_block_add(&post->block, &post->window) : -EBADMSG;
+    int rc = -EBADMSG;
 
+    if (post->run_known && post->window.run == post->run.id) {
+        jp_post_seen_window(post, frame);
+        rc = jp_block_add(&post->block, &post->window);
+    }
     if (rc == -EXDEV) {
         flush(post);
         rc = jp_block_add(&post->block, &post->window);
     }
     if (rc) { // its RUN frame was damaged: nobody can say what its columns are
-        struct jp_lost lost = {.windows = 1, .ms = post->window.span_ms};
-
-        count_lost(post, "damaged", &lost);
-        post->degraded |= JP_POST_DAMAGED;
+        jp_post_damaged(post, frame);
         post->pending_windows--;
         post->pending_bytes -= frame->next.offset - frame->at.offset;
         return;
@@ -232,7 +233,7 @@ static void take_run(struct jp_post *post, const struct jp_frame *frame)
     static struct jp_run run; // large
 
     if (jp_run_decode(&run, frame->payload, frame->size)) {
-        post->degraded |= JP_POST_DAMAGED;
+        jp_post_damaged(post, frame);
         return;
     }
     if (post->run_known && run.id == post->run.id)
@@ -242,7 +243,7 @@ static void take_run(struct jp_post *post, const struct jp_frame *frame)
         post->anchor.known = false;
         anchor_from_header(post);
     }
-    enqueue(post, JP_POST_RUN, frame);
+    jp_post_enqueue(post, JP_POST_RUN, frame);
     post->items[post->item_count - 1].began_ms = post->tail.file.header.boot_ms;
     post->barred = true;
 }
@@ -258,6 +259,7 @@ static bool of_run(const struct jp_frame *frame)
 static void take(struct jp_post *post, const struct jp_frame *frame)
 {
     bool told = jp_pos_compare(frame->at, post->told) < 0;
+    static struct jp_gap gap; // large
     struct jp_anchor anchor;
 
     if (frame->type != JP_FRAME_WINDOW && frame->size > JP_POST_RECORD_MAX)
@@ -275,12 +277,14 @@ static void take(struct jp_post *post, const struct jp_frame *frame)
         break;
     case JP_FRAME_EVENT:
         if (!told && !of_run(frame))
-            enqueue(post, JP_POST_EVENT, frame);
+            jp_post_enqueue(post, JP_POST_EVENT, frame);
         break;
     case JP_FRAME_GAP:
         flush(post);
+        if (jp_gap_decode(&gap, frame->payload, frame->size) == 0)
+            jp_post_seen_gap(post, &gap);
         if (!told)
-            enqueue(post, JP_POST_GAP, frame);
+            jp_post_enqueue(post, JP_POST_GAP, frame);
         break;
     case JP_FRAME_SEAL:
         flush(post);
@@ -346,7 +350,7 @@ void jp_post_read(struct jp_post *post)
             if (!(post->degraded & JP_POST_DAMAGED))
                 jp_log_warning("damaged bytes in the hot spool, segment %llu at %lld",
                                (unsigned long long)frame.at.segment, (long long)frame.at.offset);
-            post->degraded |= JP_POST_DAMAGED;
+            jp_post_damaged(post, &frame);
             continue;
         }
         note(post, &frame, window ? &post->window : NULL);

@@ -342,6 +342,115 @@ static void a_blocks_columns_are_those_of_its_run(void **state)
     assert_int_equal(reader.columns, JP_BLOCK_MV | JP_BLOCK_PEAK);
 }
 
+// Overwrites the frames of `count` windows in the segment at hand, then appends the rest of 40 windows in the next.
+static void damage_windows(uint64_t first, uint64_t count)
+{
+    static const uint8_t noise[4096] = {[0 ... 4095] = 0xa5};
+    int64_t from = 0, to = 0;
+    char path[512];
+    FILE *file;
+
+    world.metering = false;
+    for (uint64_t seq = 0; seq < 25; seq++) {
+        if (seq == first)
+            from = world.meter.offset;
+        world_append_window(&world);
+        if (seq + 1 == first + count)
+            to = world.meter.offset;
+    }
+    assert_int_equal(jp_segment_path(path, world.dir, world.meter.header.number), 0);
+    file = fopen(path, "r+");
+    assert_non_null(file);
+    fseek(file, (long)from, SEEK_SET);
+    assert_int_equal(fwrite(noise, 1, (size_t)(to - from), file), to - from);
+    fclose(file);
+    world_start_meter(&world, 0x51);
+    world.next_seq = 25;
+    for (int i = 0; i < 15; i++)
+        world_append_window(&world);
+}
+
+static int64_t damaged_gap(const char *name)
+{
+    json_t *json = json_of(last_of("gap"));
+    int64_t value = json_integer_value(json_object_get(json, name));
+
+    assert_string_equal(json_string_value(json_object_get(json, "reason")), "damaged");
+    json_decref(json);
+    return value;
+}
+
+static void damaged_windows_are_told_as_a_gap_with_their_joules(void **state)
+{
+    json_t *json, *energy, *lost;
+
+    (void)state;
+    damage_windows(12, 2);
+    world.each_second = go_up;
+    world.config.mqtt.status_s = 1;
+    world_post(&world, 10, true);
+    subscribe();
+    assert_int_equal(got.windows, 38);
+    assert_false(got.seen[12] || got.seen[13]);
+    assert_int_equal(count_leaf("gap"), 1);
+    assert_int_equal(damaged_gap("first_seq"), 12);
+    assert_int_equal(damaged_gap("last_seq"), 13);
+    assert_int_equal(damaged_gap("windows"), 2);
+    json = json_of(last_of("gap"));
+    assert_true(json_real_value(json_object_get(json, "seconds")) == 2.0);
+    energy = json_object_get(json, "energy_mj");
+    assert_int_equal(json_integer_value(json_object_get(energy, "r0")), 1005 + 1006);
+    assert_int_equal(json_integer_value(json_object_get(energy, "r1")), 2005 + 2006);
+    json_decref(json);
+    world.log->count--; // the goodbye
+    json = json_of(last_of("status"));
+    lost = json_object_get(json_object_get(json, "lost"), "damaged");
+    assert_int_equal(json_integer_value(json_object_get(lost, "windows")), 2);
+    assert_true(json_real_value(json_object_get(lost, "seconds")) == 2.0);
+    assert_true(json_real_value(json_object_get(lost, "joules")) == 6.022);
+    json_decref(json);
+    world.up = false;
+    world_post(&world, 10, true);
+    assert_int_equal(count_leaf("gap"), 1);
+}
+
+// What lies between is not counted twice.
+static void damage_beside_another_gap_is_counted_apart(void **state)
+{
+    static struct jp_gap gap; // large
+    uint8_t bytes[512];
+
+    (void)state;
+    world.metering = false;
+    damage_windows(20, 5);
+    for (uint64_t seq = 40; seq < 43; seq++) {
+        make_window(&world.window, &world.run, seq);
+        jp_gap_fold(&gap, &world.run, &world.window, "hot_full");
+    }
+    world_append(&world, JP_FRAME_GAP, bytes, jp_gap_encode(&gap, bytes, sizeof bytes));
+    world.next_seq = 43;
+    for (int i = 0; i < 10; i++)
+        world_append_window(&world);
+    world.each_second = go_up;
+    world_post(&world, 10, true);
+    assert_int_equal(count_leaf("gap"), 2);
+    while (count_leaf("gap") == 2)
+        world.log->count--; // up to the first
+    assert_int_equal(damaged_gap("first_seq"), 20);
+    assert_int_equal(damaged_gap("last_seq"), 24);
+    assert_int_equal(damaged_gap("windows"), 5);
+}
+
+static void damage_of_a_runs_first_windows_is_told(void **state)
+{
+    (void)state;
+    damage_windows(0, 3);
+    world.each_second = go_up;
+    world_post(&world, 10, true);
+    assert_int_equal(damaged_gap("first_seq"), 0);
+    assert_int_equal(damaged_gap("windows"), 3);
+}
+
 static void a_backlog_goes_out_in_large_messages(void **state)
 {
     (void)state;
@@ -960,6 +1069,9 @@ int main(void)
         TEST(the_run_event_has_the_time_of_its_own_start),
         TEST(a_gap_names_its_channels_itself),
         TEST(a_blocks_columns_are_those_of_its_run),
+        TEST(damaged_windows_are_told_as_a_gap_with_their_joules),
+        TEST(damage_beside_another_gap_is_counted_apart),
+        TEST(damage_of_a_runs_first_windows_is_told),
         TEST(a_backlog_goes_out_in_large_messages),
         TEST(nothing_is_released_before_it_is_acknowledged),
         TEST(a_message_too_large_is_split),
