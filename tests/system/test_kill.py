@@ -1,5 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
-"""SIGKILL at random moments with the broker up: every closed window arrives, once in content, and the joules agree."""
+"""SIGKILL at random moments with the broker up: every closed window arrives, once in content, and the joules agree.
+
+A counter goes on while nobody reads it: all runs together hold what it went on by, to the mJ."""
 import os
 import random
 import signal
@@ -12,6 +14,9 @@ from rig import Agent, AgxOrin, Broker, Scratch, Subscriber, alive, eventually
 
 TIMES = 20
 SEED = int(os.environ.get("SEED", "20"))
+RAILS = ["VDD_GPU_SOC", "VDD_CPU_CV", "VIN_SYS_5V0", "VDDQ_VDD2_1V8AO"]
+RANGE_UJ = 262143328850
+COUNTERS = {"package-0": 7_000_000, "core-0": 0, "dram-0": RANGE_UJ - 3_000_000}  # where they begin: one goes round
 
 
 class Kill(unittest.TestCase):
@@ -20,6 +25,9 @@ class Kill(unittest.TestCase):
         self.addCleanup(self.scratch.close)
         self.board = AgxOrin(self.scratch)
         self.addCleanup(self.board.close)
+        self.zones = {name: self.board.rapl(zone, name.partition("-0")[0] if zone.count(":") > 1 else name, COUNTERS[name], RANGE_UJ)
+                      for name, zone in zip(COUNTERS, ("intel-rapl:0", "intel-rapl:0:0", "intel-rapl:0:1"))}
+        self.used_uj = dict.fromkeys(COUNTERS, 0)
         self.broker = Broker()
         self.addCleanup(self.broker.close)
         self.subscriber = Subscriber(self.broker.port)
@@ -51,6 +59,10 @@ class Kill(unittest.TestCase):
         while not self.over.wait(0.02):
             for rail in self.board.RAILS:
                 self.board.power(rail, rng.randrange(500, 20_000))
+            for name, zone in self.zones.items():
+                self.used_uj[name] += 1000 * rng.randrange(400)  # whole mJ: no run rounds anything off
+                raw_uj = (COUNTERS[name] + self.used_uj[name]) % (RANGE_UJ + 1)
+                self.board.number(f"{zone}/energy_uj", raw_uj)
 
     def run_and_kill(self, verbs):
         self.start("post")
@@ -59,16 +71,19 @@ class Kill(unittest.TestCase):
         self.addCleanup(lambda: [os.unlink(path) for path in self.spy.segments()] and os.rmdir(self.spy.kept))
         self.spy.start()
         self.over = threading.Event()
-        threading.Thread(target=self.move, daemon=True).start()
-        self.addCleanup(self.over.set)
         self.subscriber.wait("records")
-        for _ in range(TIMES):
-            time.sleep(self.random.uniform(0.05, 1.2))
+        mover = threading.Thread(target=self.move, daemon=True)
+        mover.start()
+        self.addCleanup(self.over.set)
+        for i in range(TIMES):  # every other life is often too short for a window
+            time.sleep(self.random.uniform(0.01, 0.15) if i % 2 else self.random.uniform(0.05, 1.2))
             self.kill(verbs)
             for verb in verbs:
                 self.start(verb)
         count = len(self.subscriber.of("records"))
         self.subscriber.wait("records", count + 2, seconds=60)
+        self.over.set()
+        mover.join()
         self.assertEqual(self.halves["meter"].stop(), 0)
         self.judge()
         self.assertEqual(self.halves["post"].stop(), 0)
@@ -76,9 +91,11 @@ class Kill(unittest.TestCase):
     def judge(self):
         """What meter wrote against what the subscriber holds."""
         self.spy.stop()
-        written = {}
+        written, names = {}, {}
         for kind, item in self.spy.frames():
-            if kind == hotdir.WINDOW:
+            if kind == hotdir.RUN:
+                names[f"{item['run']:016x}"] = [channel["name"] for channel in item["channels"]]
+            elif kind == hotdir.WINDOW:
                 written[f"{item[0]:016x}", item[1]] = item
         self.assertGreater(len({run for run, _ in written}), 0)
 
@@ -90,15 +107,17 @@ class Kill(unittest.TestCase):
         once = self.subscriber.once()
         self.assertEqual(once.conflicts, [])
         self.assertEqual(set(self.held), set(written), "nothing is invented")
-        names = ["VDD_GPU_SOC", "VDD_CPU_CV", "VIN_SYS_5V0", "VDDQ_VDD2_1V8AO"]
+        self.assertEqual({tuple(sorted(one)) for one in names.values()}, {tuple(sorted([*RAILS, *COUNTERS]))})
         last = {}
         for (run, seq), item in written.items():
-            for name, channel in zip(names, item[5]):
+            for name, channel in zip(names[run], item[5]):
                 self.assertEqual(self.held[run, seq]["energy_mj"][name], channel[0], (run, seq, name))
             last[run] = max(last.get(run, item), item, key=lambda one: one[1])
         for run, item in last.items():
-            for name, channel in zip(names, item[5]):
+            for name, channel in zip(names[run], item[5]):
                 self.assertEqual(once.energy_mj(run, name), channel[1], "delivered mJ are the cumulative mJ of the run")
+        for name, used_uj in self.used_uj.items():
+            self.assertEqual(sum(once.energy_mj(run, name) for run in last), used_uj // 1000, f"{name} over all runs")
         print(f"{len(written)} windows of {len(last)} runs, {once.resent} delivered more than once, "
               f"{len(self.subscriber.of('records'))} messages")
 
