@@ -136,10 +136,10 @@ static void at_every_byte(void **state)
     cut_at_every_byte(512, 0, 1);
 }
 
-static void at_every_byte_of_a_log_file_system(void **state)
+static void at_bytes_of_a_log_file_system(void **state)
 {
     (void)state;
-    cut_at_every_byte(4096, 1, 1);
+    cut_at_every_byte(4096, 1, 3);
 }
 
 static void at_bytes_between_large_sectors(void **state)
@@ -173,7 +173,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(at_every_byte),
-        cmocka_unit_test(at_every_byte_of_a_log_file_system),
+        cmocka_unit_test(at_bytes_of_a_log_file_system),
         cmocka_unit_test(at_bytes_between_large_sectors),
         cmocka_unit_test(at_every_call),
     };
