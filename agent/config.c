@@ -102,7 +102,8 @@ int jp_config_secrets(const struct jp_config *config, char *error, size_t error_
         {"mqtt.cert_file", config->mqtt.cert_file},
         {"mqtt.key_file", config->mqtt.key_file},
     };
-    char place[2 * JP_PATH_MAX], password[256];
+    char place[3 * JP_PATH_MAX], password[256];
+    const char *pem;
     int rc;
 
     for (size_t i = 0; i < sizeof files / sizeof files[0]; i++) {
@@ -112,12 +113,16 @@ int jp_config_secrets(const struct jp_config *config, char *error, size_t error_
         if (rc == 0 && i == 0)
             rc = jp_config_password(config, password, sizeof password);
         explicit_bzero(password, sizeof password);
-        if (rc == 0)
+        pem = rc ? NULL : jp_config_pem_problem(config, files[i].key);
+        if (rc == 0 && !pem)
             continue;
         jp_config_where(config, files[i].key, place, sizeof place);
-        snprintf(error, error_size, "%s: %s: %s %s, allowed: a file that user %u can read%s", place, files[i].key,
-                 files[i].path, rc == -ENODATA ? "is empty" : strerror(-rc), (unsigned)geteuid(),
-                 i == 0 ? ", the password in its first line" : "");
+        if (pem)
+            snprintf(error, error_size, "%s: %s: %s %s", place, files[i].key, files[i].path, pem);
+        else
+            snprintf(error, error_size, "%s: %s: %s %s, allowed: a file that user %u can read%s", place, files[i].key,
+                     files[i].path, rc == -ENODATA ? "is empty" : strerror(-rc), (unsigned)geteuid(),
+                     i == 0 ? ", the password in its first line" : "");
         return -EINVAL;
     }
     return 0;

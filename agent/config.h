@@ -94,8 +94,8 @@ int jp_config_load(const char *path, struct jp_config *config, char *error, size
 // "FILE:LINE" of a key of the file that was read, as far as it can still be told.
 void jp_config_where(const struct jp_config *config, const char *key, char *out, size_t size);
 
-// For whom they are meant (post, --check): whether this process can read the files of mqtt. 0, or -EINVAL
-// with error filled as above.
+// For whom they are meant (post, --check): whether this process can read the files of mqtt, and
+// whether those of TLS hold what they should. 0, or -EINVAL with error filled as above.
 int jp_config_secrets(const struct jp_config *config, char *error, size_t error_size);
 
 // The password: mqtt.password_file's first line, or the systemd credential "mqtt.password".

@@ -100,4 +100,8 @@ int jp_config_read_boamps(const struct jp_config_reader *reader, const config_se
 // What no key alone can tell: files without their partner, a mix that is not whole, ... 0 or -EINVAL.
 int jp_config_check(const struct jp_config_reader *reader, const config_t *file, const struct jp_config *config);
 
+// What is wrong with the file of the key mqtt.ca_file, .cert_file or .key_file, where mqtt.url is encrypted; NULL when
+// nothing is. The file can be read.
+const char *jp_config_pem_problem(const struct jp_config *config, const char *key);
+
 #endif

@@ -192,15 +192,25 @@ static int run(const struct jp_half_setup *setup)
     return supervise(&supervisor);
 }
 
-// What both halves need, found out once, so that a mistake ends the agent and not each half again and again.
-static int check(const struct jp_config *config)
+// What both halves need, found out once, so that a mistake ends the agent and not each half again and again; by a
+// child, as the user that post will be.
+static int check(const struct jp_config *config, const struct jp_identity *identity)
 {
     char error[1024];
+    int status;
+    pid_t child = fork();
 
-    if (jp_config_secrets(config, error, sizeof error) == 0)
-        return JP_EXIT_DONE;
-    fprintf(stderr, "%s\n", error);
-    return JP_EXIT_CONFIG;
+    if (child == 0) {
+        if (jp_identity_drop(identity) != 0)
+            _exit(JP_EXIT_FAILED);
+        if (jp_config_secrets(config, error, sizeof error) == 0)
+            _exit(JP_EXIT_DONE);
+        dprintf(STDERR_FILENO, "%s\n", error);
+        _exit(JP_EXIT_CONFIG);
+    }
+    while (child > 0 && waitpid(child, &status, 0) < 0 && errno == EINTR)
+        ;
+    return child > 0 && WIFEXITED(status) ? WEXITSTATUS(status) : JP_EXIT_FAILED;
 }
 
 int jp_cmd_agent(int argc, char **argv)
@@ -215,23 +225,24 @@ int jp_cmd_agent(int argc, char **argv)
     if (rc != JP_OPTIONS_GO)
         return rc;
     rc = jp_options_config(&options, &config);
-    if (rc == 0)
-        rc = check(&config);
     if (rc)
         return rc;
     setup.root = options.root;
+    jp_log_open("agent", (enum jp_log_level)config.log_level);
+    if (jp_identity_find(&config, &identity)) {
+        jp_log_error("there is neither user %s nor nobody here: set user", config.user);
+        return JP_EXIT_CONFIG;
+    }
+    rc = check(&config, &identity);
+    if (rc)
+        return rc;
     if (options.check) {
         jp_config_print(&config, stdout);
         return jp_half_print_plan(&setup);
     }
     umask(0007);
-    jp_log_open("agent", (enum jp_log_level)config.log_level);
     rc = jp_half_device(&setup, device, sizeof device);
     if (rc)
         return rc;
-    if (jp_identity_find(&config, &identity)) {
-        jp_log_error("there is neither user %s nor nobody here: set user", config.user);
-        return JP_EXIT_CONFIG;
-    }
     return jp_identity_folders(&config, &identity, true) ? JP_EXIT_FAILED : run(&setup);
 }

@@ -3,6 +3,7 @@
 import json
 import os
 import re
+import subprocess
 import unittest
 
 from program import Scratch, run
@@ -56,7 +57,7 @@ class Check(Scratch):
 
     @unittest.skipUnless(MQTT, WITHOUT_MQTT)
     def test_what_it_prints_is_a_configuration_with_the_same_effect(self):
-        path = self.config('location = { country = "FRA"; mix = { solar = 1; }; latitude = 1.25; longitude = -2; };\n'
+        path = self.config('user = "root"; location = { country = "FRA"; mix = { solar = 1; }; latitude = 1.25; longitude = -2; };\n'
                            'mqtt = { url = "wss://broker:8443/mqtt"; version = "3.1.1"; };\n'
                            'calibration = ( { channel = "VDD_IN"; scale = 1.02; } );\n')
         first = run("agent", "--check", "-c", path)
@@ -86,7 +87,7 @@ class Check(Scratch):
     @unittest.skipUnless(MQTT, WITHOUT_MQTT)
     def test_secrets_are_never_printed(self):
         secret = self.write("pw", "hunter2\n", 0o600)
-        text = f'mqtt = {{ url = "mqtt://b"; username = "u"; password_file = "{secret}"; }};'
+        text = f'user = "root"; mqtt = {{ url = "mqtt://b"; username = "u"; password_file = "{secret}"; }};'
         for verb in ("agent", "meter", "post"):
             result = run(verb, "--check", "-c", self.config(text))
             self.assertEqual(result.returncode, 0, result)
@@ -108,6 +109,35 @@ class Check(Scratch):
         path = self.write("c.conf", f'mqtt = {{ username = "u";\n password_file = "{secret}"; }};')
         self.assertEqual(run("meter", "--check", "-c", path).returncode, 0)
         self.assertEqual(run("post", "--check", "-c", path).returncode, 78)
+
+    @unittest.skipUnless(os.geteuid() == 0, "only root becomes another user")
+    def test_a_secret_that_the_user_cannot_read_fails_the_check_too(self):
+        secret = self.write("pw", "hunter2\n", 0o600)
+        path = self.write("c.conf", f'user = "nobody"; mqtt = {{ username = "u";\n password_file = "{secret}"; }};')
+        result = run("agent", "--check", "-c", path)
+        self.assertEqual((result.returncode, result.stdout), (78, ""))
+        self.assertTrue(result.stderr.startswith(f"{path}:2: mqtt.password_file"), result.stderr)
+
+    @unittest.skipUnless(MQTT, WITHOUT_MQTT)
+    def test_files_of_tls_are_what_they_should_be(self):
+        for name in ("a", "b"):
+            subprocess.run(["openssl", "req", "-x509", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:P-256", "-nodes",
+                            "-subj", "/CN=x", "-keyout", f"{self.dir}/{name}.key", "-out", f"{self.dir}/{name}.pem"],
+                           check=True, capture_output=True)
+        self.write("junk", "no certificate\n", 0o600)
+        cases = (("a.pem", "a.pem", "a.key", None, None), ("junk", "a.pem", "a.key", 2, "mqtt.ca_file"),
+                 ("a.pem", "a.key", "a.key", 3, "mqtt.cert_file"), ("a.pem", "a.pem", "junk", 4, "mqtt.key_file"),
+                 ("a.pem", "a.pem", "b.key", 4, "does not belong to mqtt.cert_file"))
+        for ca_file, cert, key, line, what in cases:
+            path = self.write("c.conf", 'user = "root"; mqtt = { url = "mqtts://b";\n'
+                              f'ca_file = "{self.dir}/{ca_file}";\ncert_file = "{self.dir}/{cert}";\n'
+                              f'key_file = "{self.dir}/{key}"; }};')
+            for verb in ("agent", "post"):
+                result = run(verb, "--check", "-c", path)
+                self.assertEqual(result.returncode, 78 if what else 0, result)
+                if what:
+                    self.assertTrue(result.stderr.startswith(f"{path}:{line}: "), result.stderr)
+                    self.assertIn(what, result.stderr)
 
     def test_an_empty_password_is_posts_mistake_and_not_meters(self):
         secret = self.write("pw", "", 0o600)
