@@ -17,9 +17,10 @@
 #include <sys/un.h>
 #include <unistd.h>
 
-#define DRAIN_NS (5 * JP_NS_PER_S) // at the end, for what meter has sealed
-#define GOODBYE_MS 3000            // for the last status: together under 10 s
-#define IDLE_NS (60 * JP_NS_PER_S) // without a link nothing is due
+#define DRAIN_NS (5 * JP_NS_PER_S)    // at the end, for what meter has sealed
+#define GOODBYE_MS 3000               // for the last status: together under 10 s
+#define SETTLED_NS (30 * JP_NS_PER_S) // a connection this old holds
+#define IDLE_NS (60 * JP_NS_PER_S)    // without a link nothing is due
 
 static_assert((int)JP_BLOCK_MV == (int)JP_COLUMN_MV && (int)JP_BLOCK_MA == (int)JP_COLUMN_MA &&
                   (int)JP_BLOCK_PEAK == (int)JP_COLUMN_PEAK,
@@ -103,13 +104,42 @@ static bool drain_wake(int fd)
     return any;
 }
 
+// Says a complaint once, until a connection has held.
+static void complain(struct jp_post *post, const char *what, const char *text)
+{
+    const int most = (int)(sizeof post->said / sizeof post->said[0]);
+
+    if (!text[0])
+        text = "no reason given";
+    for (int i = 0; i < most; i++)
+        if (strcmp(post->said[i], text) == 0)
+            return;
+    snprintf(post->said[post->said_count++ % most], sizeof post->said[0], "%s", text);
+    jp_log_warning("%s: %s", what, text);
+}
+
+static void judge_connection(struct jp_post *post)
+{
+    if (!post->up || post->settled || now_ns(post) - post->up_ns < SETTLED_NS)
+        return;
+    post->settled = true;
+    memset(post->said, 0, sizeof post->said);
+    if (post->flapping)
+        jp_log_info("the connection to %s holds again", post->in->config->mqtt.url);
+    post->flapping = false;
+}
+
 static void on_up(struct jp_post *post, const struct jp_news *news)
 {
     int64_t now = now_ns(post);
 
-    jp_log_info("connected to %s", post->in->config->mqtt.url);
+    if (!post->flapping)
+        jp_log_info("connected to %s", post->in->config->mqtt.url);
+    if (news->reason)
+        complain(post, "subscription", news->text);
     post->up = true;
-    post->said[0] = '\0';
+    post->up_ns = now;
+    post->settled = false;
     post->max_packet = news->max_packet ? news->max_packet : UINT32_MAX;
     post->status_due = post->meta_due = true;
     post->live_sent = false;
@@ -118,13 +148,12 @@ static void on_up(struct jp_post *post, const struct jp_news *news)
     jp_post_read(post);
 }
 
-// Says a complaint once, not at every try.
-static void complain(struct jp_post *post, const char *what, const char *text)
+static void on_down(struct jp_post *post, const char *text)
 {
-    if (strcmp(post->said, text) == 0)
-        return;
-    snprintf(post->said, sizeof post->said, "%s", text);
-    jp_log_warning("%s: %s", what, text[0] ? text : "no reason given");
+    judge_connection(post);
+    post->flapping = post->flapping || !post->settled;
+    post->up = false;
+    complain(post, "connection lost", text);
 }
 
 static void on_news(struct jp_post *post, struct jp_news *news)
@@ -134,8 +163,7 @@ static void on_news(struct jp_post *post, struct jp_news *news)
         on_up(post, news);
         break;
     case JP_NEWS_DOWN:
-        post->up = false;
-        complain(post, "connection lost", news->text);
+        on_down(post, news->text);
         break;
     case JP_NEWS_REFUSED:
         post->up = false;
@@ -203,6 +231,7 @@ static int turn(struct jp_post *post, int64_t until)
         jp_post_read(post);
     else if (post->up && now_ns(post) >= post->next_live_ns)
         jp_post_read(post);
+    judge_connection(post);
     take_news(post);
     jp_post_pump(post);
     return 0;

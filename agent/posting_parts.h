@@ -148,7 +148,11 @@ struct jp_post {
     enum jp_leaf leaf;       // of the message under way
     unsigned refused_leaves; // bits by enum jp_leaf
     uint64_t refused_blocks, refused;
-    char said[160]; // the link's last complaint
+    // The connection: complaints said since it last held, and whether it ends again and again
+    char said[4][160];
+    int said_count;
+    int64_t up_ns;
+    bool settled, flapping;
     struct {
         unsigned degraded;
         uint64_t refused, lost;

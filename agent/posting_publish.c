@@ -27,6 +27,7 @@ int jp_post_send(struct jp_post *post, enum jp_post_sending what, enum jp_leaf l
         .size = (size_t)size,
         .qos = 1,
         .retained = leaf == JP_LEAF_STATUS || leaf == JP_LEAF_META,
+        .proof = records,
         .content_type = types[records && post->in->config->mqtt.format == JP_RECORDS_CBOR],
     };
     int rc;

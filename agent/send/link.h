@@ -33,6 +33,7 @@ struct jp_message {
     int qos; // 0 or 1
     bool retained;
     const char *content_type; // MQTT 5; NULL for none; a constant
+    bool proof;               // its delivery shows that the connection is good for what it is made for
     // QoS 0 only: taken whether or not a message is under way, topic and payload are copied, nothing is told of
     // it, and a newer one replaces one that has not left yet.
     bool aside;

@@ -29,6 +29,8 @@ struct jp_link_backoff {
 int64_t jp_link_backoff_next_ms(struct jp_link_backoff *backoff, int max_s);
 // Begins at 1 s again.
 void jp_link_backoff_reset(struct jp_link_backoff *backoff);
+// Whether a connection that lived so long is reason to begin again: 30 s when it delivered records, else 5 minutes.
+bool jp_link_backoff_proven(int64_t lived_ns, bool delivered);
 
 // Socket -----------------------------------------------------------------------------------------
 // Paho does not give out its socket. The one connected TCP socket that exists after a dial and did not

@@ -13,8 +13,7 @@
 enum {
     STACK_BYTES = 512 * 1024, // name lookup and TLS; only touched pages count
     LAST_MESSAGE_S = 3,
-    SETTLED_S = 60, // a connection this old resets the back-off, delivered or not
-    BRIEF_S = 5,    // twice in a row: somebody else may use our client id
+    BRIEF_S = 5, // twice in a row: somebody else may use our client id
 };
 
 struct paho_link {
@@ -80,12 +79,12 @@ static void serve(struct paho_link *self)
         struct jp_message message;
 
         if (jp_link_mailbox_take(&self->box, &message)) {
-            proven = publish_one(self, &message) || proven;
+            proven = (publish_one(self, &message) && message.proof) || proven;
             continue;
         }
         jp_link_session_wait(&self->session, now_ns() + JP_NS_PER_S * 3600);
     }
-    if (proven || now_ns() - start > SETTLED_S * JP_NS_PER_S)
+    if (jp_link_backoff_proven(now_ns() - start, proven))
         jp_link_backoff_reset(&self->backoff);
     if (!jp_link_session_connected(&self->session))
         report_down(self, now_ns() - start);

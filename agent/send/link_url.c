@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 // What of the link is pure: broker URLs, the delays between tries, the words for refusals.
+#include "clock.h"
 #include "link_internal.h"
 
 #include <errno.h>
@@ -111,6 +112,11 @@ int64_t jp_link_backoff_next_ms(struct jp_link_backoff *backoff, int max_s)
 void jp_link_backoff_reset(struct jp_link_backoff *backoff)
 {
     backoff->step_ms = 0;
+}
+
+bool jp_link_backoff_proven(int64_t lived_ns, bool delivered)
+{
+    return lived_ns >= (delivered ? 30 : 300) * JP_NS_PER_S;
 }
 
 const char *jp_link_refusal(int version, int reason)

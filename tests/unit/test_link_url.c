@@ -109,6 +109,20 @@ static void delays_double_from_one_second_to_the_limit_with_jitter(void **state)
     assert_in_range(jp_link_backoff_next_ms(&backoff, 0), 500, 1000);
 }
 
+// A client id that two devices use: each connection is accepted, and ends soon.
+static void only_a_connection_that_proved_itself_resets_the_delay(void **state)
+{
+    const int64_t second = 1000000000;
+
+    (void)state;
+    assert_false(jp_link_backoff_proven(0, true));
+    assert_false(jp_link_backoff_proven(29 * second, true));
+    assert_true(jp_link_backoff_proven(30 * second, true));
+    assert_false(jp_link_backoff_proven(30 * second, false));
+    assert_false(jp_link_backoff_proven(299 * second, false));
+    assert_true(jp_link_backoff_proven(300 * second, false));
+}
+
 static void refusals_have_words(void **state)
 {
     (void)state;
@@ -239,6 +253,7 @@ int main(void)
         cmocka_unit_test(bad_urls_are_refused_with_a_reason),
         cmocka_unit_test(a_password_in_the_url_is_refused_and_not_repeated),
         cmocka_unit_test(delays_double_from_one_second_to_the_limit_with_jitter),
+        cmocka_unit_test(only_a_connection_that_proved_itself_resets_the_delay),
         cmocka_unit_test(refusals_have_words),
         cmocka_unit_test(mailbox_takes_one_message_at_a_time_and_only_when_up),
         cmocka_unit_test(mailbox_takes_a_message_aside_beside_another_and_keeps_the_newest),

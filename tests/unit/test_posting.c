@@ -9,7 +9,9 @@
 #include <stddef.h>
 #include <stdlib.h>
 #include <sys/stat.h>
+#include <unistd.h>
 
+#include "log.h"
 #include "make_windows.h"
 
 #include <cmocka.h>
@@ -661,6 +663,49 @@ static void a_broker_that_closes_on_large_json_gets_small_ones(void **state)
     json_windows_follow(700, 60);
 }
 
+// Up for two seconds, down for one; from second 60 on it holds.
+static void flap(struct world *w)
+{
+    if (w->seconds >= 60 || w->seconds % 3 == 0)
+        go_up(w);
+    else if (w->seconds % 3 == 2 && w->up && !w->under_way)
+        world_say(w, JP_NEWS_DOWN, 0);
+}
+
+// How many lines of what post logged in `seconds` hold the text.
+static int lines_with(const char *text, FILE *log)
+{
+    char line[1024];
+    int count = 0;
+
+    rewind(log);
+    while (fgets(line, sizeof line, log))
+        count += strstr(line, text) != NULL;
+    return count;
+}
+
+static void a_flapping_connection_is_said_at_its_edges(void **state)
+{
+    FILE *log = tmpfile();
+    int before = dup(2);
+
+    (void)state;
+    assert_non_null(log);
+    dup2(fileno(log), 2);
+    jp_log_open("post", JP_LOG_INFO);
+    world.each_second = flap;
+    world_post(&world, 120, true);
+    jp_log_open("post", JP_LOG_ERROR);
+    dup2(before, 2);
+    close(before);
+    assert_int_equal(lines_with("connected to", log), 1);
+    assert_int_equal(lines_with("connection lost", log), 1);
+    assert_int_equal(lines_with("holds again", log), 1);
+    fclose(log);
+    subscribe();
+    assert_true(got.windows >= 110);
+}
+
 static void down_in_the_middle(struct world *w)
 {
     if (w->seconds == 35) {
@@ -1086,6 +1131,7 @@ int main(void)
         TEST(a_broker_that_closes_on_large_records_gets_small_ones),
         TEST(a_broker_that_closes_on_large_json_gets_small_ones),
         TEST(windows_of_uneven_size_are_split_by_number),
+        TEST(a_flapping_connection_is_said_at_its_edges),
         TEST(a_slammed_door_loses_nothing),
         TEST(events_and_gaps_are_told_once_over_a_restart),
         TEST(json_carries_the_same_windows),
