@@ -3,6 +3,7 @@
 #include "config_keys.h"
 
 #include <math.h>
+#include <stdlib.h>
 #include <string.h>
 
 static void print_text(FILE *out, const char *text)
@@ -24,7 +25,8 @@ static void print_real(FILE *out, double number)
 
     for (int digits = 1; digits <= 17; digits++) {
         snprintf(text, sizeof text, "%.*g", digits, number);
-        if (sscanf(text, "%lf", &back) == 1 && back == number)
+        back = strtod(text, NULL);
+        if (back == number)
             break;
     }
     fprintf(out, "%s%s", text, strpbrk(text, ".e") ? "" : ".0");

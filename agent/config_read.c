@@ -2,6 +2,7 @@
 // Reads settings into the configuration as the table of keys says.
 #include "config_keys.h"
 
+#include <assert.h>
 #include <errno.h>
 #include <math.h>
 #include <stdarg.h>
@@ -191,6 +192,7 @@ static int read_bits(const struct jp_config_reader *reader, const struct jp_key 
 {
     char allowed[ALLOWED_MAX];
     const char *text;
+    int word;
 
     list_words(key->words, allowed, sizeof allowed);
     if (!is_list(setting))
@@ -200,7 +202,9 @@ static int read_bits(const struct jp_config_reader *reader, const struct jp_key 
         text = take_text(reader, key, config_setting_get_elem(setting, (unsigned)i));
         if (!text)
             return -EINVAL;
-        *out |= 1U << find_word(key->words, text);
+        word = find_word(key->words, text);
+        assert(word >= 0); // or take_text() would have refused it
+        *out |= 1U << word;
     }
     return 0;
 }
@@ -247,8 +251,8 @@ int jp_config_read_scalar(const struct jp_config_reader *reader, const struct jp
                           const config_setting_t *setting, void *base)
 {
     void *out = (char *)base + key->at;
-    int64_t integer;
-    double real;
+    int64_t integer = 0;
+    double real = 0;
     int rc;
 
     switch (key->type) {

@@ -122,14 +122,14 @@ static void read_release_line(void *context, char *line)
 static void read_l4t(const struct jp_site *site, struct jp_facts *facts)
 {
     char text[1024], *at;
-    int major, minor, patch;
+    char major[8], minor[8], patch[8];
 
     if (jp_site_read(site, "/etc/nv_tegra_release", text, sizeof text) <= 0)
         return;
     at = strstr(text, "REVISION:");
-    if (!at || sscanf(text, "# R%d", &major) != 1 || sscanf(at, "REVISION: %d.%d", &minor, &patch) != 2)
+    if (!at || sscanf(text, "# R%7[0-9]", major) != 1 || sscanf(at, "REVISION: %7[0-9].%7[0-9]", minor, patch) != 2)
         return;
-    snprintf(facts->l4t, sizeof facts->l4t, "%d.%d.%d", major, minor, patch);
+    snprintf(facts->l4t, sizeof facts->l4t, "%s.%s.%s", major, minor, patch);
     snprintf(facts->jetpack, sizeof facts->jetpack, "%s", jp_facts_jetpack(facts->l4t));
 }
 
@@ -163,8 +163,9 @@ static void read_power_mode(const struct jp_site *site, const struct jp_board *b
 
     if (jp_site_read(site, "/var/lib/nvpmodel/status", text, sizeof text) <= 0)
         return;
-    if (sscanf(text, "pmode:%d", &mode.id) != 1)
+    if (strncmp(text, "pmode:", strlen("pmode:")) != 0 || !isdigit((unsigned char)text[strlen("pmode:")]))
         return;
+    mode.id = (int)strtol(text + strlen("pmode:"), NULL, 10);
     // The machine's own table goes first: numbers differ between releases and module variants.
     if (each_line(site, "/etc/nvpmodel.conf", read_mode_line, &mode) < 0)
         for (int i = 0; i < board->power_mode_count; i++)

@@ -7,6 +7,7 @@
 
 #include <errno.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 #include <sys/resource.h>
 #include <unistd.h>
@@ -45,8 +46,10 @@ static int64_t rss_kb(const struct jp_post *post)
 
     if (fd < 0)
         return 0;
-    if (fs->pread(fs, fd, text, sizeof text - 1, 0) <= 0 || sscanf(text, "%*s %lld", &pages) != 1)
-        pages = 0;
+    if (fs->pread(fs, fd, text, sizeof text - 1, 0) <= 0 || !strchr(text, ' '))
+        text[0] = '\0';
+    if (text[0]) // the second word: what is resident
+        pages = strtoll(strchr(text, ' '), NULL, 10);
     fs->close(fs, fd);
     return pages * (sysconf(_SC_PAGESIZE) / 1024);
 }

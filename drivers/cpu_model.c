@@ -66,7 +66,7 @@ int jp_cpu_load_start(struct jp_cpu_load *load, int fd)
 
 int jp_cpu_load_next(struct jp_cpu_load *load, int32_t *ppm)
 {
-    struct jp_cpu_ticks now;
+    struct jp_cpu_ticks now = {0};
     int rc = read_ticks(load->fd, &now);
     uint64_t busy, idle;
 

@@ -135,7 +135,7 @@ static int open_zones(void *state, const struct jp_site *site, const struct jp_f
 
 static void read_zone(const struct state *self, int i, struct jp_reading *reading)
 {
-    int64_t value;
+    int64_t value = -1;
     int rc = self->fd[i] < 0 ? -self->error[i] : jp_site_pread_i64(self->fd[i], &value);
 
     if (rc == 0 && value < 0)

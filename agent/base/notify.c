@@ -36,16 +36,23 @@ static int send_to(int fd, const char *path, const void *bytes, size_t size)
                : 0;
 }
 
-bool jp_notify_wanted(void)
+static const char *wanted(void)
 {
     const char *path = getenv("NOTIFY_SOCKET");
 
-    return path && path[0] != '\0';
+    return path && path[0] != '\0' ? path : NULL;
+}
+
+bool jp_notify_wanted(void)
+{
+    return wanted() != NULL;
 }
 
 int jp_notify_state(int fd, const char *state)
 {
-    return jp_notify_wanted() ? send_to(fd, getenv("NOTIFY_SOCKET"), state, strlen(state)) : 0;
+    const char *path = wanted();
+
+    return path ? send_to(fd, path, state, strlen(state)) : 0;
 }
 
 int jp_notify_wake(int fd, const char *path)
