@@ -6,6 +6,7 @@
 
 #include <errno.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 
 #define ROWS(array) ((struct jp_reader_rows){(char *)(array), sizeof *(array), (int)(sizeof(array) / sizeof *(array))})
@@ -239,20 +240,55 @@ static void read_board(struct jp_reader *reader, const config_setting_t *root, s
     read_modes(reader, root, board);
 }
 
+// The parser ends the program over an include of a folder; a board is one file.
+static int include_line(const char *text)
+{
+    int line = 1;
+
+    for (; text; line++, text = (text = strchr(text, '\n')) ? text + 1 : NULL)
+        if (text[strspn(text, " \t")] == '@')
+            return line;
+    return 0;
+}
+
+// A copy without a byte order mark and with an end of its last line: the parser wants both. To free(), or NULL.
+static char *whole_lines(const char *text)
+{
+    static const char bom[] = "\xef\xbb\xbf";
+    size_t skip = strncmp(text, bom, strlen(bom)) == 0 ? strlen(bom) : 0, size = strlen(text + skip);
+    char *copy = malloc(size + 2);
+
+    if (copy)
+        snprintf(copy, size + 2, "%s\n", text + skip);
+    return copy;
+}
+
 int jp_board_parse(const char *id, const char *text, const char *origin, struct jp_board *board, char *error,
                    size_t error_size)
 {
     struct jp_reader reader = {.origin = origin, .error = error, .size = error_size};
     config_t config;
+    char *lines;
+    int line = include_line(text);
 
     memset(board, 0, sizeof *board);
     if (!legal_name(id)) {
         jp_reader_fail(&reader, NULL, "the file's name must be 1 to 32 of A-Z a-z 0-9 _ . - before .conf");
         return -EINVAL;
     }
+    if (line) {
+        snprintf(error, error_size, "%s:%d: a board file includes no other, one file a board is expected", origin,
+                 line);
+        return -EINVAL;
+    }
+    lines = whole_lines(text);
+    if (!lines) {
+        jp_reader_fail(&reader, NULL, "out of memory");
+        return -EINVAL;
+    }
     memcpy(board->id, id, strlen(id) + 1);
     config_init(&config);
-    if (config_read_string(&config, text))
+    if (config_read_string(&config, lines))
         read_board(&reader, config_root_setting(&config), board);
     else {
         snprintf(error, error_size, "%s:%d: %s, libconfig syntax is expected: key = value;", origin,
@@ -260,5 +296,6 @@ int jp_board_parse(const char *id, const char *text, const char *origin, struct 
         reader.failed = true;
     }
     config_destroy(&config);
+    free(lines);
     return reader.failed ? -EINVAL : 0;
 }

@@ -108,6 +108,10 @@ static void a_wrong_profile_is_told_with_its_line(void **state)
     assert_refused("name = \"x\";\ncolour = 3;\n",
                    "t.conf:2: unknown key \"colour\", allowed here: name, module, soc, match, priority, verified, gpu, "
                    "sensors, totals, power_modes, sources");
+    assert_refused("name = \"x\";\n @include \"\"\n",
+                   "t.conf:2: a board file includes no other, one file a board is expected");
+    assert_refused("@include \"/tmp\"\n", "t.conf:1: a board file includes no other, one file a board is expected");
+    assert_refused("\xef\xbb\xbf\nname = 5; # the end", "t.conf:2: \"name\" must be a text of at most 127 characters");
     assert_refused("name = 5;\n", "t.conf:1: \"name\" must be a text of at most 127 characters");
     assert_refused("name = \"x\";\n\npriority = \"high\";\n",
                    "t.conf:3: \"priority\" must be a whole number from 0 to 1000");
