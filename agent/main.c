@@ -1,11 +1,13 @@
 // SPDX-License-Identifier: Apache-2.0
 // The program: one verb, one file of cmd/.
-#define _POSIX_C_SOURCE 200809L
+#define _GNU_SOURCE
 #include "cmd.h"
 
+#include <fcntl.h>
 #include <signal.h>
 #include <stdio.h>
 #include <string.h>
+#include <unistd.h>
 
 struct verb {
     const char *name;
@@ -48,10 +50,20 @@ static int usage(const char *verb)
     return JP_EXIT_USAGE;
 }
 
+// Whoever starts us may have closed them: the next file opened would get the log's lines. What stands in for one
+// can be neither read nor written, as if it were closed.
+static void keep_standard_descriptors(void)
+{
+    for (int fd = 0; fd <= STDERR_FILENO; fd++)
+        if (fcntl(fd, F_GETFD) < 0 && open("/", O_PATH) < 0)
+            _exit(JP_EXIT_FAILED); // nowhere to say it
+}
+
 int main(int argc, char **argv)
 {
     const struct sigaction ignore = {.sa_handler = SIG_IGN};
 
+    keep_standard_descriptors();
     sigaction(SIGPIPE, &ignore, NULL); // a reader that went away is a failed write, not a death
     if (argc < 2)
         return usage(NULL);

@@ -134,6 +134,17 @@ class Agent(Scratch):
         agent.wait()
         self.assertTrue(eventually(lambda: not any(status(pid) for pid in halves.values())), self.log())
 
+    def test_closed_standard_descriptors_never_become_a_spool(self):
+        agent = subprocess.Popen(["sh", "-c", 'exec "$@" <&- >&- 2>&-', "sh", PROGRAM, "agent", "-c", self.config()])
+        self.addCleanup(self.end, agent)
+        hot = os.path.join(self.dir, "hot")
+        self.assertTrue(eventually(lambda: {"control", "wake", "cursor"} <= set(os.listdir(hot))
+                                   if os.path.exists(hot) else False))
+        for pid in [agent.pid, *children(agent.pid).values()]:
+            for number in (0, 1, 2):
+                self.assertEqual(os.readlink(f"/proc/{pid}/fd/{number}"), "/")
+        self.assertEqual(self.end(agent), 0)
+
     def test_a_terminals_interrupt_reaches_the_halves_through_the_agent_only(self):
         agent = self.start("agent", "-c", self.config())
         halves = self.both(agent)
