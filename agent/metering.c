@@ -60,7 +60,9 @@ static void say_written(struct meter *meter, int rc)
         jp_log_info("the hot spool takes windows again");
     else
         jp_log_warning("%s: %s; windows are added up into a gap meanwhile", meter->in->config->paths_hot,
-                       rc == -ENOSPC ? "the hot spool is full" : strerror(-rc));
+                       rc != -ENOSPC               ? strerror(-rc)
+                       : meter->record.hot.limited ? "the hot spool is full (hot.max_bytes)"
+                                                   : "its file system is full");
 }
 
 static void say_alive(struct meter *meter)

@@ -3,16 +3,19 @@
 #define _GNU_SOURCE
 #include "fs.h"
 
-#include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <linux/magic.h>
+#include <stdalign.h>
 #include <stdio.h>
 #include <string.h>
 #include <sys/file.h>
 #include <sys/stat.h>
+#include <sys/syscall.h>
 #include <sys/vfs.h>
 #include <unistd.h>
+
+#define LIST_BYTES 4096
 
 static int open_file(const struct jp_fs *self, const char *path, enum jp_fs_open how)
 {
@@ -86,6 +89,12 @@ static int64_t size_of(const struct jp_fs *self, int fd)
     return fstat(fd, &st) ? -errno : st.st_size;
 }
 
+static int truncate_file(const struct jp_fs *self, int fd, int64_t size)
+{
+    (void)self;
+    return ftruncate(fd, size) ? -errno : 0;
+}
+
 static int unlink_file(const struct jp_fs *self, const char *path)
 {
     (void)self;
@@ -104,27 +113,39 @@ static int make_dir(const struct jp_fs *self, const char *path, mode_t mode)
     return mkdir(path, mode) ? -errno : 0;
 }
 
+// As the kernel lays it out for getdents64(2).
+struct entry {
+    uint64_t inode;
+    int64_t offset;
+    uint16_t size;
+    uint8_t type;
+    char name[];
+};
+
+// opendir(3) allocates, and meter lists a folder when its spool is full.
 static int list_dir(const struct jp_fs *self, const char *dir, int (*each)(void *context, const char *name),
                     void *context)
 {
-    DIR *d = opendir(dir);
-    struct dirent *entry;
+    alignas(struct entry) char bytes[LIST_BYTES];
+    int fd = open(dir, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
     int rc = 0;
+    long n = 1;
 
     (void)self;
-    if (!d)
+    if (fd < 0)
         return -errno;
-    while (rc == 0) {
-        errno = 0;
-        entry = readdir(d);
-        if (!entry) {
+    while (rc == 0 && n > 0) {
+        n = syscall(SYS_getdents64, fd, bytes, sizeof bytes);
+        if (n < 0)
             rc = -errno;
-            break;
+        for (long at = 0; rc == 0 && at < n; at += ((struct entry *)(bytes + at))->size) {
+            const char *name = ((struct entry *)(bytes + at))->name;
+
+            if (strcmp(name, ".") != 0 && strcmp(name, "..") != 0)
+                rc = each(context, name);
         }
-        if (strcmp(entry->d_name, ".") != 0 && strcmp(entry->d_name, "..") != 0)
-            rc = each(context, entry->d_name);
     }
-    closedir(d);
+    close(fd);
     return rc;
 }
 
@@ -184,6 +205,7 @@ const struct jp_fs jp_fs_real = {
     .sync = sync_file,
     .sync_dir = sync_dir,
     .size = size_of,
+    .truncate = truncate_file,
     .unlink = unlink_file,
     .rename = rename_file,
     .mkdir = make_dir,

@@ -30,6 +30,8 @@ struct jp_fs {
     // fsync(2) of a directory: names created or removed in it are durable.
     int (*sync_dir)(const struct jp_fs *self, const char *dir);
     int64_t (*size)(const struct jp_fs *self, int fd);
+    // Cuts the file to `size` bytes.
+    int (*truncate)(const struct jp_fs *self, int fd, int64_t size);
     int (*unlink)(const struct jp_fs *self, const char *path);
     int (*rename)(const struct jp_fs *self, const char *from, const char *to);
     // Makes a directory with `mode` (subject to umask); -EEXIST if the name is taken.

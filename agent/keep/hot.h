@@ -12,22 +12,27 @@ struct jp_hot_writer {
     struct jp_segment_header header; // of the segment that is open, and the template of the next
     int64_t max_bytes;
     int64_t segment_bytes; // a segment is ended at the first border at or beyond this, max_bytes / 16
-    int64_t used_bytes;    // of all segments in dir as last counted
+    int64_t used_bytes;    // of all segments in dir as last counted, each taken for 4,096 at least
     int fd;
-    int64_t offset; // where the next frame goes
+    int64_t offset;  // where the next frame goes
+    bool limited;    // the last append found max_bytes reached
+    int skip_counts; // appends without room until the folder is counted again
     uint32_t next_fno;
     uint8_t *buffer; // JP_FRAME_HEAD + JP_PAYLOAD_MAX
 };
 
-// Opens a new segment, one above the highest number in dir (never an old file), and writes its header.
+// Opens a new segment, one above the highest number in dir (never an old file), and writes its header; where
+// max_bytes is reached already, the first append that finds room does.
 // `header` gives device, boot, clock, tool, a spool id and the times; the number is found. max_bytes under
 // 16,384 is taken as that. Allocates once, the only time. 0, or -errno.
 int jp_hot_open(struct jp_hot_writer *writer, const struct jp_fs *fs, const char *dir, int64_t max_bytes,
                 const struct jp_segment_header *header);
 
 // Appends one frame with one write. 0; -ENOSPC when it would take the spool beyond max_bytes (counted
-// again from the directory first) or the file system is full; other -errno. After a failed or short write
-// the segment is abandoned and the next append opens a new one. A segment of four times segment_bytes (or
+// again from the directory first, but in one of five such appends and the first after a border; `limited` is
+// set) or the file system is full; other -errno. What was written
+// in part is cut off again; where that is not possible, and after other errors, the segment is abandoned and the
+// next append opens a new one. A segment of four times segment_bytes (or
 // half of max_bytes) is ended without a border, so a changed header.number tells of a new segment.
 int jp_hot_append(struct jp_hot_writer *writer, uint8_t type, const void *payload, size_t size);
 

@@ -12,6 +12,8 @@
 #define SEGMENT_BYTES_MAX (JP_SEGMENT_MAX / 8)
 #define MAX_BYTES_MIN (4 * SEGMENT_BYTES_MIN)
 #define OPEN_TRIES 8
+#define OCCUPIED_MIN 4096 // a page of tmpfs: what the smallest file takes
+#define SKIP_COUNTS 4     // appends that find no room between two looks through the folder
 // Kept free for the end of a segment and the header of the next.
 #define RESERVE (JP_FRAME_HEAD + JP_HEADER_MAX)
 
@@ -73,6 +75,18 @@ static void leave(struct jp_hot_writer *writer)
     writer->fd = -1;
 }
 
+// What is half written goes again: bytes of ours that are no frame would be read as damage.
+static int take_back(struct jp_hot_writer *writer, ssize_t n)
+{
+    bool clean = n == -ENOSPC || (n >= 0 && writer->fs->truncate(writer->fs, writer->fd, writer->offset) == 0);
+
+    if (!clean) {
+        writer->used_bytes += n > 0 ? n : 0;
+        leave(writer);
+    }
+    return n < 0 ? (int)n : -ENOSPC;
+}
+
 static int write_frame(struct jp_hot_writer *writer, uint8_t type, const void *payload, size_t size)
 {
     size_t total = JP_FRAME_HEAD + size;
@@ -82,12 +96,9 @@ static int write_frame(struct jp_hot_writer *writer, uint8_t type, const void *p
         memcpy(writer->buffer + JP_FRAME_HEAD, payload, size);
     jp_frame_head(writer->buffer, writer->next_fno, type, writer->buffer + JP_FRAME_HEAD, size);
     n = writer->fs->pwrite(writer->fs, writer->fd, writer->buffer, total, writer->offset);
-    if (n > 0)
-        writer->used_bytes += n;
-    if (n < 0 || (size_t)n != total) {
-        leave(writer);
-        return n < 0 ? (int)n : -ENOSPC;
-    }
+    if (n < 0 || (size_t)n != total)
+        return take_back(writer, n);
+    writer->used_bytes += n;
     writer->offset += n;
     writer->next_fno++;
     return 0;
@@ -99,6 +110,63 @@ static void seal(struct jp_hot_writer *writer)
     if (writer->fd >= 0)
         write_frame(writer, JP_FRAME_SEAL, NULL, 0);
     leave(writer);
+}
+
+static int add_file(void *context, const char *name)
+{
+    struct jp_hot_writer *writer = context;
+    char path[JP_PATH_MAX];
+    uint64_t number;
+    int64_t size;
+    int fd;
+
+    if (!jp_segment_number(name, &number) || jp_segment_path(path, writer->dir, number))
+        return 0;
+    if (writer->fd >= 0 && number == writer->header.number)
+        return 0;
+    fd = writer->fs->open(writer->fs, path, JP_FS_READ);
+    if (fd < 0)
+        return 0; // unlinked meanwhile, or nothing of ours
+    size = writer->fs->size(writer->fs, fd);
+    writer->fs->close(writer->fs, fd);
+    if (size > INT64_MAX / 4)
+        size = INT64_MAX / 4;
+    if (writer->used_bytes < INT64_MAX / 2)
+        writer->used_bytes += size > OCCUPIED_MIN ? size : OCCUPIED_MIN;
+    return 0;
+}
+
+// What the folder holds: post may have unlinked some.
+static int count(struct jp_hot_writer *writer)
+{
+    int64_t before = writer->used_bytes;
+    int rc;
+
+    writer->used_bytes = writer->fd >= 0 ? writer->offset : 0;
+    rc = writer->fs->list(writer->fs, writer->dir, add_file, writer);
+    if (rc)
+        writer->used_bytes = before;
+    return rc;
+}
+
+static int make_room(struct jp_hot_writer *writer, int64_t bytes)
+{
+    int rc;
+
+    writer->limited = false;
+    if (writer->used_bytes + bytes <= writer->max_bytes)
+        return 0;
+    writer->limited = true;
+    if (writer->skip_counts > 0) {
+        writer->skip_counts--;
+        return -ENOSPC;
+    }
+    rc = count(writer);
+    if (rc)
+        return rc;
+    writer->limited = writer->used_bytes + bytes > writer->max_bytes;
+    writer->skip_counts = writer->limited ? SKIP_COUNTS : 0;
+    return writer->limited ? -ENOSPC : 0;
 }
 
 int jp_hot_open(struct jp_hot_writer *writer, const struct jp_fs *fs, const char *dir, int64_t max_bytes,
@@ -121,31 +189,19 @@ int jp_hot_open(struct jp_hot_writer *writer, const struct jp_fs *fs, const char
     rc = jp_segment_find(fs, dir, 0, &next, &writer->header.number);
     if (rc)
         return rc;
-    writer->used_bytes = jp_hot_bytes(fs, dir);
-    if (writer->used_bytes < 0)
-        return (int)writer->used_bytes;
+    rc = count(writer);
+    if (rc)
+        return rc;
     writer->buffer = malloc(JP_FRAME_HEAD + JP_PAYLOAD_MAX);
     if (!writer->buffer)
         return -ENOMEM;
-    rc = open_next(writer);
+    if (writer->used_bytes + 2 * RESERVE <= writer->max_bytes)
+        rc = open_next(writer); // else the first append that finds room does it
     if (rc) {
         free(writer->buffer);
         writer->buffer = NULL;
     }
     return rc;
-}
-
-static int make_room(struct jp_hot_writer *writer, int64_t bytes)
-{
-    int64_t used;
-
-    if (writer->used_bytes + bytes <= writer->max_bytes)
-        return 0;
-    used = jp_hot_bytes(writer->fs, writer->dir); // post may have unlinked some
-    if (used < 0)
-        return (int)used;
-    writer->used_bytes = used;
-    return used + bytes <= writer->max_bytes ? 0 : -ENOSPC;
 }
 
 int jp_hot_append(struct jp_hot_writer *writer, uint8_t type, const void *payload, size_t size)
@@ -173,6 +229,7 @@ int jp_hot_border(struct jp_hot_writer *writer, int64_t boot_ms, int64_t real_ms
 {
     writer->header.boot_ms = boot_ms;
     writer->header.real_ms = real_ms;
+    writer->skip_counts = 0;
     if (writer->fd < 0 || writer->offset < writer->segment_bytes)
         return 0;
     seal(writer);

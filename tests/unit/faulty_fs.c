@@ -219,6 +219,15 @@ static int64_t size_of(const struct jp_fs *self, int fd)
     return rc ? rc : by_fd(of(self), fd)->seen_size;
 }
 
+static int truncate_file(const struct jp_fs *self, int fd, int64_t size)
+{
+    int rc = enter(of(self), FAULTY_TRUNCATE);
+
+    if (rc == 0)
+        resize(&by_fd(of(self), fd)->seen, &by_fd(of(self), fd)->seen_size, size);
+    return rc;
+}
+
 static int unlink_file(const struct jp_fs *self, const char *path)
 {
     struct faulty_name *name = find(of(self), path);
@@ -299,6 +308,7 @@ void faulty_init(struct faulty_fs *faulty, int64_t sector)
                .sync = sync_file,
                .sync_dir = sync_dir,
                .size = size_of,
+               .truncate = truncate_file,
                .unlink = unlink_file,
                .rename = rename_file,
                .mkdir = make_dir,

@@ -23,6 +23,7 @@ enum faulty_call {
     FAULTY_SYNC,
     FAULTY_SYNC_DIR,
     FAULTY_SIZE,
+    FAULTY_TRUNCATE,
     FAULTY_UNLINK,
     FAULTY_RENAME,
     FAULTY_MKDIR,

@@ -105,9 +105,11 @@ static void a_full_spool_says_so_and_goes_on_after_release(void **state)
         assert_true(jp_hot_bytes(&jp_fs_real, hot_dir) <= 65536);
     }
     assert_int_equal(rc, -ENOSPC);
+    assert_true(writer.limited);
     assert_true(written > 65536 / 528 * 9 / 10);
     // No border ever came, and yet all but the newest can go.
     assert_true(jp_hot_release(&jp_fs_real, hot_dir, (struct jp_pos){99, 0}) >= 3);
+    assert_int_equal(jp_hot_border(&writer, 1, 1), 0);
     assert_int_equal(jp_hot_append(&writer, JP_FRAME_WINDOW, payload, sizeof payload), 0);
     jp_hot_close(&writer);
 }
@@ -184,6 +186,96 @@ static void any_failing_call_costs_at_most_the_frame_in_hand(void **state)
             check_fault(FAULTY_ANY, at, errors[e]);
             check_fault(FAULTY_PWRITE, at, errors[e]);
         }
+    }
+}
+
+// While post is away, each window costs no look through the folder; once it has freed some, few are lost.
+static void a_full_spool_is_counted_now_and_then(void **state)
+{
+    static struct faulty_fs disk;
+    struct jp_hot_writer writer;
+    uint8_t payload[512] = {0};
+    long before;
+    int tries = 1;
+
+    (void)state;
+    faulty_init(&disk, 512);
+    assert_int_equal(jp_hot_open(&writer, &disk.fs, "/run", 65536, &hot_template), 0);
+    while (jp_hot_append(&writer, JP_FRAME_WINDOW, payload, sizeof payload) == 0)
+        ;
+    before = disk.calls[FAULTY_ANY];
+    for (int i = 0; i < 100; i++)
+        assert_int_equal(jp_hot_append(&writer, JP_FRAME_WINDOW, payload, sizeof payload), -ENOSPC);
+    assert_true(disk.calls[FAULTY_ANY] - before <= 20 * (1 + 3 * 16));
+    assert_true(jp_hot_release(&disk.fs, "/run", (struct jp_pos){99, 0}) >= 3);
+    while (jp_hot_append(&writer, JP_FRAME_WINDOW, payload, sizeof payload) != 0)
+        tries++;
+    assert_true(tries <= 5);
+    jp_hot_close(&writer);
+    faulty_free(&disk);
+}
+
+// Starts that never come to an end leave a header each; post being dead, the folder must not grow by them.
+static void starts_without_end_stay_within_the_limit(void **state)
+{
+    struct jp_hot_writer writer;
+    uint8_t payload[512] = {0};
+    int files = 0;
+
+    (void)state;
+    for (int i = 0; i < 100; i++) {
+        assert_int_equal(jp_hot_open(&writer, &jp_fs_real, hot_dir, 65536, &hot_template), 0);
+        writer.fs->close(writer.fs, writer.fd); // killed
+        free(writer.buffer);
+    }
+    for (uint64_t number = 1; number <= 200; number++)
+        files += access(hot_file(number), F_OK) == 0;
+    assert_in_range(files, 10, 16); // a page of the tmpfs each
+    assert_int_equal(jp_hot_open(&writer, &jp_fs_real, hot_dir, 65536, &hot_template), 0);
+    assert_int_equal(writer.fd, -1);
+    assert_int_equal(jp_hot_append(&writer, JP_FRAME_WINDOW, payload, sizeof payload), -ENOSPC);
+    assert_int_equal(jp_hot_border(&writer, 1, 1), 0);
+    assert_true(jp_hot_release(&jp_fs_real, hot_dir, (struct jp_pos){999, 0}) > 9);
+    assert_int_equal(jp_hot_append(&writer, JP_FRAME_WINDOW, payload, sizeof payload), 0);
+    jp_hot_close(&writer);
+}
+
+// A file system that fills up under the writer: what it could not finish is cut off and no reader calls it damage.
+static void a_short_write_leaves_no_torn_bytes(void **state)
+{
+    static struct faulty_fs disk;
+    struct jp_hot_writer writer;
+    struct jp_hot_reader reader;
+    struct jp_frame frame;
+    uint8_t payload[512];
+    uint32_t found = 0;
+    int rc;
+
+    (void)state;
+    for (int error = 0; error >= -ENOSPC; error -= ENOSPC) {
+        faulty_init(&disk, 512);
+        assert_int_equal(jp_hot_open(&writer, &disk.fs, "/run", 65536, &hot_template), 0);
+        hot_append(&writer, 0);
+        faulty_fail(&disk, FAULTY_PWRITE, 1, error, true);
+        for (int i = 0; i < 5; i++) {
+            assert_int_equal(jp_hot_append(&writer, JP_FRAME_WINDOW, payload, hot_make(payload, 1)), -ENOSPC);
+            assert_false(writer.limited);
+        }
+        faulty_fail(&disk, FAULTY_PWRITE, 0, 0, false);
+        hot_append(&writer, 1);
+        assert_int_equal(writer.header.number, 1);
+        assert_int_equal(writer.used_bytes, jp_hot_bytes(&disk.fs, "/run"));
+        jp_hot_close(&writer);
+        found = 0;
+        assert_int_equal(jp_hot_reader_open(&reader, &disk.fs, "/run", (struct jp_pos){0}), 0);
+        while ((rc = jp_hot_reader_next(&reader, &frame)) != JP_HOT_NOT_YET) {
+            assert_int_equal(rc, JP_HOT_FRAME);
+            if (frame.type == JP_FRAME_WINDOW)
+                assert_int_equal(hot_number_of(&frame), found++);
+        }
+        assert_int_equal(found, 2);
+        jp_hot_reader_close(&reader);
+        faulty_free(&disk);
     }
 }
 
@@ -389,6 +481,9 @@ int main(void)
         cmocka_unit_test_setup_teardown(a_full_spool_says_so_and_goes_on_after_release, hot_fresh, hot_clean),
         cmocka_unit_test_setup_teardown(an_append_is_one_call, hot_fresh, hot_clean),
         cmocka_unit_test_setup_teardown(any_failing_call_costs_at_most_the_frame_in_hand, hot_fresh, hot_clean),
+        cmocka_unit_test_setup_teardown(a_full_spool_is_counted_now_and_then, hot_fresh, hot_clean),
+        cmocka_unit_test_setup_teardown(starts_without_end_stay_within_the_limit, hot_fresh, hot_clean),
+        cmocka_unit_test_setup_teardown(a_short_write_leaves_no_torn_bytes, hot_fresh, hot_clean),
         cmocka_unit_test_setup_teardown(a_failing_read_is_told_and_can_be_tried_again, hot_fresh, hot_clean),
         cmocka_unit_test_setup_teardown(a_reader_beside_a_writer_gets_each_frame_once_in_order, hot_fresh, hot_clean),
         cmocka_unit_test_setup_teardown(a_killed_writer_leaves_all_it_appended, hot_fresh, hot_clean),
