@@ -47,13 +47,14 @@ class HotFull(unittest.TestCase):
         subscriber = Subscriber(broker.port)
         os.kill(post, signal.SIGCONT)
         self.addCleanup(subscriber.close)
-        gap = subscriber.wait("gap", seconds=60)[0].json()
+        subscriber.wait("gap", seconds=60)
         count = len(subscriber.of("records"))
         subscriber.wait("records", count + 2, seconds=60)
         self.assertEqual(agent.stop(), 0)
         once = subscriber.once()
         gaps = [message.json() for message in subscriber.of("gap")]
         self.assertEqual({one["reason"] for one in gaps}, {"hot_full"})
+        gap = max(gaps, key=lambda one: one["windows"])  # the last room may have taken a small one and no window
         self.assertEqual({one["run"] for one in gaps}, {gap["run"]})
         self.assertGreaterEqual(gap["windows"], 20)
         missing = {seq for _, _, seq in once.missing()}
