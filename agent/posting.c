@@ -378,6 +378,9 @@ int jp_posting_run(const struct jp_posting *posting)
         jp_notify_state(post->notify_fd, "STOPPING=1");
         if (rc == 0)
             finish(post);
+        if (post->aside_count > 0)
+            jp_log_error("%d %s that the broker refused end with this process", post->aside_count,
+                         post->aside_count == 1 ? "event or gap" : "events and gaps");
     } else if (post) {
         jp_log_error("cannot use %s: %s", posting->config->paths_hot, strerror(-rc));
     }

@@ -721,6 +721,23 @@ static void down_in_the_middle(struct world *w)
     }
 }
 
+static void what_stands_aside_at_the_end_is_said(void **state)
+{
+    FILE *log = tmpfile();
+    int before = dup(2);
+
+    (void)state;
+    assert_non_null(log);
+    dup2(fileno(log), 2);
+    denied = "event";
+    world.each_second = deny_until_40;
+    world_post(&world, 20, true);
+    dup2(before, 2);
+    close(before);
+    assert_int_equal(lines_with("1 event or gap", log), 1);
+    fclose(log);
+}
+
 static void a_slammed_door_loses_nothing(void **state)
 {
     (void)state;
@@ -1132,6 +1149,7 @@ int main(void)
         TEST(a_broker_that_closes_on_large_json_gets_small_ones),
         TEST(windows_of_uneven_size_are_split_by_number),
         TEST(a_flapping_connection_is_said_at_its_edges),
+        TEST(what_stands_aside_at_the_end_is_said),
         TEST(a_slammed_door_loses_nothing),
         TEST(events_and_gaps_are_told_once_over_a_restart),
         TEST(json_carries_the_same_windows),
