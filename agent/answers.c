@@ -44,25 +44,43 @@ static void put_milli(struct text *text, const char *name, bool known, int64_t m
 }
 
 // live -------------------------------------------------------------------------------------------
-// A total is the sum of its known members, unknown when none is.
+// Milliwatts over the covered time. False: nothing was covered, or the energy is of an unknown time: a counter brings
+// what it counted between two runs into the first window of the second.
+static bool mean_mw(const struct jp_answers *answers, int i, int64_t *mw)
+{
+    const struct jp_window_channel *channel = &answers->window->channels[i];
+    bool bridged = answers->window->seq == 0 && answers->run->channels[i].kind == JP_ENERGY;
+
+    if (!channel->known || channel->covered_ms <= 0 || bridged)
+        return false;
+    *mw = channel->mj * 1000 / channel->covered_ms;
+    return true;
+}
+
+// A total is the sum of its known members, unknown when none is, or when one has an energy and no power.
 static void put_channels(struct text *text, const struct jp_answers *answers, bool power)
 {
     const struct jp_window *window = answers->window;
     int64_t total = 0;
-    bool total_known = false;
+    bool total_known = false, withheld = false;
 
     for (int i = 0; i < answers->run->channel_count; i++) {
         const struct jp_window_channel *channel = &window->channels[i];
+        bool member = answers->run->total_known && answers->run->channels[i].in_total;
         bool known = window->span_ms > 0 && (channel->known || (!power && channel->run_mj != 0));
-        int64_t value = power && known ? channel->mj * 1000 / window->span_ms : channel->run_mj;
+        int64_t value = channel->run_mj;
 
+        if (power && known && !mean_mw(answers, i, &value)) {
+            known = false;
+            withheld = withheld || member;
+        }
         put_milli(text, answers->run->channels[i].name, known, value);
-        if (!known || !answers->run->total_known || !answers->run->channels[i].in_total)
+        if (!known || !member)
             continue;
         total += value;
         total_known = true;
     }
-    put_milli(text, "total", total_known, total);
+    put_milli(text, "total", total_known && !withheld, total);
 }
 
 static void live(const struct jp_answers *answers, struct text *text)

@@ -106,7 +106,7 @@ static void close_a_window(void)
 {
     window = (struct jp_window){.run = run.id, .seq = 4, .t0_ms = 1004000, .span_ms = 2000};
     window.channel_count = 2;
-    window.channels[0] = (struct jp_window_channel){.known = true, .mj = 30001, .run_mj = 150005};
+    window.channels[0] = (struct jp_window_channel){.known = true, .mj = 30001, .run_mj = 150005, .covered_ms = 2000};
     window.channels[1] = (struct jp_window_channel){.known = false, .run_mj = -7};
 }
 
@@ -177,6 +177,32 @@ static void live_says_what_is_known_and_null_elsewhere(void **state)
     assert_true(json_real_value(json_object_get(json_object_get(json, "gauges"), "gpu")) == 12.5);
     assert_string_equal(json_string_value(json_object_get(json, "task")), "bench");
     json_decref(json);
+}
+
+static double watts(const char *name)
+{
+    json_t *json = give("live"), *power = json_object_get(json_object_get(json, "power_w"), name);
+    double value = json_is_null(power) ? -1 : json_real_value(power);
+
+    json_decref(json);
+    return value;
+}
+
+static void live_power_is_energy_over_covered_time(void **state)
+{
+    (void)state;
+    close_a_window();
+    window.span_ms = 1000;
+    window.channels[0] = (struct jp_window_channel){.known = true, .mj = 3000, .covered_ms = 200};
+    assert_true(watts("VDD_IN") == 15.0);
+    assert_true(watts("total") == 15.0);
+    window.channels[0].covered_ms = 0; // an energy of an unknown time: no power, and none of a total with it
+    assert_true(watts("VDD_IN") == -1 && watts("total") == -1);
+    window.channels[0].covered_ms = 1000;
+    run.channels[0].kind = JP_ENERGY;
+    assert_true(watts("VDD_IN") == 3.0);
+    window.seq = 0; // it may hold what was used between two runs
+    assert_true(watts("VDD_IN") == -1 && watts("total") == -1);
 }
 
 static void health_tells_age_errors_and_reasons(void **state)
@@ -349,6 +375,7 @@ int main(void)
         cmocka_unit_test_setup_teardown(tasks_never_nest_and_names_are_checked, set_up, tear_down),
         cmocka_unit_test_setup_teardown(task_leaves_its_event, set_up, tear_down),
         cmocka_unit_test_setup_teardown(live_says_what_is_known_and_null_elsewhere, set_up, tear_down),
+        cmocka_unit_test_setup_teardown(live_power_is_energy_over_covered_time, set_up, tear_down),
         cmocka_unit_test_setup_teardown(health_tells_age_errors_and_reasons, set_up, tear_down),
         cmocka_unit_test_setup_teardown(no_reply_passes_its_buffer, set_up, tear_down),
         cmocka_unit_test_setup_teardown(asking_gets_the_answer, set_up, tear_down),
