@@ -17,7 +17,8 @@
 // chip, address, index (default: the column, from 1), bus, shunt (uOhm), scope (default rail), roles (comma
 // separated), part_of, range (uJ), max (uW), resolution (uW), unit. A row has one cell a channel: an integer,
 // for a power also mV/mA (the product is the power), "-" (a failed reading, ENODATA) or an errno's name
-// (ENODATA, EIO, EAGAIN, ETIMEDOUT, EACCES, ENOENT, ENODEV, ENXIO, EREMOTEIO, EINVAL).
+// (ENODATA, EIO, EAGAIN, ETIMEDOUT, EACCES, ENOENT, ENODEV, ENXIO, EREMOTEIO, EINVAL). A power is at most 1e12 uW,
+// any other number at most 9e18.
 #ifndef JP_TRACE_H
 #define JP_TRACE_H
 
