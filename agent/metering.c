@@ -100,7 +100,7 @@ static void loop(struct meter *meter)
 {
     const struct jp_clock *clock = meter->in->clock;
 
-    while (!*meter->in->stop) {
+    while (!*meter->in->stop && !meter->record.gone) {
         unsigned count = jp_control_poll(&meter->control, meter->fds);
         int ready = clock->wait(clock, meter->fds, count, until(meter));
 
@@ -240,6 +240,10 @@ int jp_metering_run(const struct jp_metering *metering)
         begin(meter);
         loop(meter);
         jp_notify_state(meter->notify_fd, "STOPPING=1");
+        if (meter->record.gone) {
+            jp_log_error("%s was emptied or removed: beginning anew", metering->config->paths_hot);
+            rc = -ESTALE;
+        }
         jp_control_close(&meter->control);
         jp_record_close(&meter->record);
     }

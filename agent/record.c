@@ -97,7 +97,8 @@ int jp_record_window(struct jp_record *record, const struct jp_window *window)
     else if (record->pending.stale || border) // the border may begin a segment, which has no window yet
         jp_pending_save(&record->pending, record->run, window);
     if (border) {
-        jp_hot_border(&record->hot, boot_ms(record), real_ms(record)); // the next append tries again
+        // After another failure the next append tries again.
+        record->gone = jp_hot_border(&record->hot, boot_ms(record), real_ms(record)) == -ESTALE;
         wake(record);
     }
     record->failing = -rc;

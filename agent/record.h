@@ -27,6 +27,7 @@ struct jp_record {
     bool anchored;
     int sync_in;           // windows until the kernel is asked about REALTIME again
     uint64_t told_segment; // the segment that has the RUN frame
+    bool gone;             // the folder was emptied or removed: the record has to be opened anew
     int failing;           // errno of what stands in the way now, 0 nothing
     char wake_path[JP_PATH_MAX];
     uint8_t payload[JP_PAYLOAD_MAX];

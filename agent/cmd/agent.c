@@ -53,6 +53,7 @@ static void start(struct supervisor *supervisor, struct half *half)
     pid_t pid;
     int status;
 
+    jp_identity_folders(supervisor->setup.config, supervisor->setup.identity, true); // somebody may have removed them
     fflush(NULL);
     half->started_ns = now_ns();
     pid = fork();

@@ -37,7 +37,8 @@ int jp_hot_open(struct jp_hot_writer *writer, const struct jp_fs *fs, const char
 int jp_hot_append(struct jp_hot_writer *writer, uint8_t type, const void *payload, size_t size);
 
 // At a block border: ends the segment with SEAL and opens the next when it has grown to segment_bytes;
-// else does nothing. boot_ms and real_ms are for the next header. 0, or -errno.
+// else does nothing. boot_ms and real_ms are for the next header. 0; -ESTALE: somebody removed the
+// open segment, what is appended to it reaches nobody; other -errno.
 int jp_hot_border(struct jp_hot_writer *writer, int64_t boot_ms, int64_t real_ms);
 
 // Clean stop: SEAL and close.

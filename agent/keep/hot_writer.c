@@ -225,11 +225,26 @@ int jp_hot_append(struct jp_hot_writer *writer, uint8_t type, const void *payloa
     return write_frame(writer, type, payload, size);
 }
 
+// Whether the open segment still has its name: post never takes the newest away.
+static bool is_gone(const struct jp_hot_writer *writer)
+{
+    char path[JP_PATH_MAX];
+    int fd = jp_segment_path(path, writer->dir, writer->header.number);
+
+    if (fd == 0)
+        fd = writer->fs->open(writer->fs, path, JP_FS_READ);
+    if (fd >= 0)
+        writer->fs->close(writer->fs, fd);
+    return fd == -ENOENT;
+}
+
 int jp_hot_border(struct jp_hot_writer *writer, int64_t boot_ms, int64_t real_ms)
 {
     writer->header.boot_ms = boot_ms;
     writer->header.real_ms = real_ms;
     writer->skip_counts = 0;
+    if (writer->fd >= 0 && is_gone(writer))
+        return -ESTALE;
     if (writer->fd < 0 || writer->offset < writer->segment_bytes)
         return 0;
     seal(writer);

@@ -145,6 +145,18 @@ class Agent(Scratch):
                 self.assertEqual(os.readlink(f"/proc/{pid}/fd/{number}"), "/")
         self.assertEqual(self.end(agent), 0)
 
+    def test_a_hot_path_that_is_removed_is_made_anew(self):
+        agent = self.start("agent", "-c", self.config(
+            "sampling = { interval_ms = 50; window_ms = 100; block_windows = 3; };\n"))
+        hot = os.path.join(self.dir, "hot")
+        self.assertTrue(eventually(lambda: os.path.exists(os.path.join(hot, "control"))), self.log())
+        self.both(agent)
+        os.rename(hot, hot + "-gone")
+        self.assertTrue(eventually(lambda: os.path.exists(os.path.join(hot, "control"))
+                                   and any(name.endswith(".jps") for name in os.listdir(hot))), self.log())
+        self.assertEqual(self.log().count("was emptied or removed"), 1, self.log())
+        self.assertEqual(self.end(agent), 0, self.log())
+
     def test_a_terminals_interrupt_reaches_the_halves_through_the_agent_only(self):
         agent = self.start("agent", "-c", self.config())
         halves = self.both(agent)

@@ -240,6 +240,18 @@ static void starts_without_end_stay_within_the_limit(void **state)
     jp_hot_close(&writer);
 }
 
+static void a_border_notices_that_the_segment_was_removed(void **state)
+{
+    struct jp_hot_writer writer;
+
+    (void)state;
+    assert_int_equal(jp_hot_open(&writer, &jp_fs_real, hot_dir, 65536, &hot_template), 0);
+    assert_int_equal(jp_hot_border(&writer, 1, 1), 0);
+    assert_int_equal(unlink(hot_file(1)), 0);
+    assert_int_equal(jp_hot_border(&writer, 2, 2), -ESTALE);
+    jp_hot_close(&writer);
+}
+
 // A file system that fills up under the writer: what it could not finish is cut off and no reader calls it damage.
 static void a_short_write_leaves_no_torn_bytes(void **state)
 {
@@ -483,6 +495,7 @@ int main(void)
         cmocka_unit_test_setup_teardown(any_failing_call_costs_at_most_the_frame_in_hand, hot_fresh, hot_clean),
         cmocka_unit_test_setup_teardown(a_full_spool_is_counted_now_and_then, hot_fresh, hot_clean),
         cmocka_unit_test_setup_teardown(starts_without_end_stay_within_the_limit, hot_fresh, hot_clean),
+        cmocka_unit_test_setup_teardown(a_border_notices_that_the_segment_was_removed, hot_fresh, hot_clean),
         cmocka_unit_test_setup_teardown(a_short_write_leaves_no_torn_bytes, hot_fresh, hot_clean),
         cmocka_unit_test_setup_teardown(a_failing_read_is_told_and_can_be_tried_again, hot_fresh, hot_clean),
         cmocka_unit_test_setup_teardown(a_reader_beside_a_writer_gets_each_frame_once_in_order, hot_fresh, hot_clean),
