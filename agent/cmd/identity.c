@@ -105,6 +105,25 @@ static int make_folder(const char *path, mode_t mode, const struct jp_identity *
     return rc;
 }
 
+static const char *advice(int error)
+{
+    switch (error) {
+    case EACCES:
+    case EPERM:
+        return "make it, chown it to that user and open the folders above it, or name another";
+    case EROFS:
+        return "the file system is read-only: name a folder on another";
+    case ENOSPC:
+    case EDQUOT:
+        return "the file system is full: free some of it, or name a folder on another";
+    case ENOTDIR:
+    case ELOOP:
+        return "a part of the path is no folder or a link: remove that, or name another";
+    default:
+        return "name another folder";
+    }
+}
+
 int jp_identity_folders(const struct jp_config *config, const struct jp_identity *identity, bool with_spool)
 {
     int rc = make_folder(config->paths_hot, 02770, identity);
@@ -116,8 +135,8 @@ int jp_identity_folders(const struct jp_config *config, const struct jp_identity
         rc = make_folder(path, 0750, identity);
     }
     if (rc)
-        jp_log_error("paths.%s %s cannot be made: %s; make it for user %u, or name another in paths.%s", key, path,
-                     strerror(-rc), (unsigned)identity->uid, key);
+        jp_log_error("paths.%s %s cannot be made for user %u: %s; %s", key, path, (unsigned)identity->uid,
+                     strerror(-rc), advice(-rc));
     return rc;
 }
 
@@ -127,12 +146,15 @@ int jp_identity_can_write(const struct jp_config *config, bool with_spool)
         const char *key, *path;
     } folders[] = {{"hot", config->paths_hot}, {"spool", config->paths_spool}};
 
+    int rc;
+
     for (int i = 0; i < (with_spool ? 2 : 1); i++) {
         if (access(folders[i].path, R_OK | W_OK | X_OK) == 0)
             continue;
-        jp_log_error("paths.%s %s cannot be used by user %u: %s; chown it to that user and open the folders above it",
-                     folders[i].key, folders[i].path, (unsigned)geteuid(), strerror(errno));
-        return -errno;
+        rc = -errno;
+        jp_log_error("paths.%s %s cannot be used by user %u: %s; %s", folders[i].key, folders[i].path,
+                     (unsigned)geteuid(), strerror(-rc), advice(-rc));
+        return rc;
     }
     return 0;
 }

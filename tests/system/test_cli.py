@@ -215,6 +215,24 @@ class Agent(Scratch):
         self.assertIn("mqtt.password_file", self.log())
         self.assertNotIn("secret\n", self.log().replace(secret, ""))
 
+    def test_the_advice_for_an_unusable_folder_fits_its_cause(self):
+        conf = self.write("ro.conf", f'device = {{ name = "t"; }};\nuser = "root";\n'
+                                     f'paths = {{ hot = "{self.dir}/ro/hot"; spool = "{self.dir}/spool"; }};\n')
+        self.write("ro", "")
+        result = run("meter", "-c", conf)
+        self.assertEqual(result.returncode, 1)
+        self.assertIn("is no folder or a link", result.stderr)
+        os.unlink(os.path.join(self.dir, "ro"))
+        os.mkdir(os.path.join(self.dir, "ro"))
+        mounted = subprocess.run(["unshare", "-m", "sh", "-c",
+                                  'mount -t tmpfs -o ro none "$1" || exit 99; exec "$2" meter -c "$3"', "sh",
+                                  os.path.join(self.dir, "ro"), PROGRAM, conf], stderr=subprocess.PIPE, text=True,
+                                 timeout=60, check=False)
+        if "meter:" in mounted.stderr:  # where a file system may be mounted at all
+            self.assertEqual(mounted.returncode, 1)
+            self.assertIn("read-only: name a folder on another", mounted.stderr)
+            self.assertNotIn("chown", mounted.stderr)
+
     def test_folders_that_cannot_be_made_are_one_clear_line(self):
         result = run("agent", "-c", self.write("c.conf", 'device = { name = "t"; };\n'
                                                          'paths = { hot = "/proc/none/hot"; };\n'))
