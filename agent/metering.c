@@ -117,26 +117,6 @@ static void loop(struct meter *meter)
 }
 
 // The start ----------------------------------------------------------------------------------------
-// Made if missing, with the folders above it: 2770, as post unlinks there what meter wrote.
-static int make_folders(const struct jp_fs *fs, const char *path)
-{
-    char part[JP_PATH_MAX];
-    size_t size = strlen(path);
-    int rc = 0;
-
-    if (size >= sizeof part)
-        return -ENAMETOOLONG;
-    memcpy(part, path, size + 1);
-    for (size_t i = 1; i <= size; i++) {
-        if (path[i] != '/' && path[i] != '\0')
-            continue;
-        part[i] = '\0';
-        rc = fs->mkdir(fs, part, i == size ? 02770 : 0755);
-        part[i] = path[i];
-    }
-    return rc == -EEXIST ? 0 : rc;
-}
-
 static void plan_sampler(struct meter *meter)
 {
     const struct jp_plan *plan = meter->in->plan;
@@ -180,7 +160,7 @@ static int open_record(struct meter *meter)
 {
     struct jp_record *record = &meter->record;
     const struct jp_config *config = meter->in->config;
-    int rc = make_folders(meter->in->fs, config->paths_hot);
+    int rc = jp_fs_make_dirs(meter->in->fs, config->paths_hot, 02770); // post unlinks there what meter wrote
 
     record->clock = meter->in->clock;
     record->fs = meter->in->fs;
@@ -188,7 +168,7 @@ static int open_record(struct meter *meter)
     record->dir = config->paths_hot;
     record->max_bytes = config->hot_max_bytes;
     record->notify_fd = meter->notify_fd;
-    if (rc == 0)
+    if (rc >= 0)
         rc = jp_record_open(record, meter->in->entropy, &meter->bridge);
     if (rc)
         jp_log_error("%s: %s", config->paths_hot, strerror(-rc));

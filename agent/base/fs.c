@@ -3,6 +3,8 @@
 #define _GNU_SOURCE
 #include "fs.h"
 
+#include "limits.h"
+
 #include <errno.h>
 #include <fcntl.h>
 #include <linux/magic.h>
@@ -110,7 +112,7 @@ static int rename_file(const struct jp_fs *self, const char *from, const char *t
 static int make_dir(const struct jp_fs *self, const char *path, mode_t mode)
 {
     (void)self;
-    return mkdir(path, mode) ? -errno : 0;
+    return mkdir(path, 0700) || chmod(path, mode) ? -errno : 0;
 }
 
 // As the kernel lays it out for getdents64(2).
@@ -195,6 +197,24 @@ int jp_fs_pwrite_all(const struct jp_fs *fs, int fd, const void *bytes, size_t s
         offset += n;
     }
     return 0;
+}
+
+int jp_fs_make_dirs(const struct jp_fs *fs, const char *path, mode_t mode)
+{
+    char part[JP_PATH_MAX];
+    size_t size = strlen(path);
+    int rc = -EEXIST;
+
+    if (size >= sizeof part)
+        return -ENAMETOOLONG;
+    for (size_t i = 1; i <= size && (rc == 0 || rc == -EEXIST); i++) {
+        if (path[i] != '/' && path[i] != '\0')
+            continue;
+        memcpy(part, path, i);
+        part[i] = '\0';
+        rc = fs->mkdir(fs, part, i == size ? mode : 0755);
+    }
+    return rc == 0 ? 1 : rc == -EEXIST ? 0 : rc;
 }
 
 const struct jp_fs jp_fs_real = {

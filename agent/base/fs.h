@@ -34,7 +34,7 @@ struct jp_fs {
     int (*truncate)(const struct jp_fs *self, int fd, int64_t size);
     int (*unlink)(const struct jp_fs *self, const char *path);
     int (*rename)(const struct jp_fs *self, const char *from, const char *to);
-    // Makes a directory with `mode` (subject to umask); -EEXIST if the name is taken.
+    // Makes a directory with `mode` (whatever the umask); -EEXIST if the name is taken.
     int (*mkdir)(const struct jp_fs *self, const char *path, mode_t mode);
     // Calls each(context, name) for every entry but "." and "..", in no order; stops on a non-zero
     // return and hands it back.
@@ -52,5 +52,9 @@ extern const struct jp_fs jp_fs_real;
 
 // Writes all of `bytes` at `offset`, short writes continued. 0, or -errno with an unknown part written.
 int jp_fs_pwrite_all(const struct jp_fs *fs, int fd, const void *bytes, size_t size, int64_t offset);
+
+// Makes `path`, an absolute one, with `mode` and what is missing above it with 0755. 1 made, 0 there already, or
+// -errno.
+int jp_fs_make_dirs(const struct jp_fs *fs, const char *path, mode_t mode);
 
 #endif

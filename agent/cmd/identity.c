@@ -3,6 +3,7 @@
 #define _GNU_SOURCE
 #include "identity.h"
 
+#include "fs.h"
 #include "log.h"
 
 #include <dirent.h>
@@ -55,21 +56,6 @@ int jp_identity_drop(const struct jp_identity *identity)
     return 0;
 }
 
-// mkdir -p of what is above, open to all for passing whatever the umask.
-static int make_parents(const char *path)
-{
-    char parent[JP_PATH_MAX];
-
-    snprintf(parent, sizeof parent, "%s", path);
-    for (char *slash = strchr(parent + 1, '/'); slash; slash = strchr(slash + 1, '/')) {
-        *slash = '\0';
-        if (mkdir(parent, 0755) == 0 ? chmod(parent, 0755) : errno != EEXIST)
-            return -errno;
-        *slash = '/';
-    }
-    return 0;
-}
-
 static bool is_empty(int fd)
 {
     DIR *dir = fdopendir(dup(fd));
@@ -87,13 +73,12 @@ static int make_folder(const char *path, mode_t mode, const struct jp_identity *
 {
     struct stat st;
     bool made;
-    int fd, rc = make_parents(path);
+    int fd, rc = jp_fs_make_dirs(&jp_fs_real, path, 0700);
 
-    if (rc)
+    if (rc < 0)
         return rc;
-    made = mkdir(path, 0700) == 0;
-    if (!made && errno != EEXIST)
-        return -errno;
+    made = rc == 1;
+    rc = 0;
     fd = open(path, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
     if (fd < 0) // there, and only the one who will use it need be able to look
         return made || errno == ENOTDIR || errno == ELOOP ? -errno : 0;

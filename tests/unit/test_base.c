@@ -1,13 +1,19 @@
 // SPDX-License-Identifier: Apache-2.0
 // CRC-32C, CBOR in and out, the jitter generator.
+#define _GNU_SOURCE
 #include "cbor.h"
 #include "crc32c.h"
 #include "entropy.h"
+#include "fs.h"
 
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
+#include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
+#include <sys/stat.h>
+#include <unistd.h>
 
 #include <cmocka.h>
 
@@ -141,6 +147,29 @@ static void jitter_stays_below_and_moves(void **state)
     assert_true(seen == UINT64_MAX);
 }
 
+static void folders_are_made_with_their_modes_whatever_the_umask(void **state)
+{
+    char dir[] = "/tmp/jp-base-XXXXXX", path[64];
+    mode_t mask = umask(0077);
+    struct stat st;
+
+    (void)state;
+    assert_non_null(mkdtemp(dir));
+    snprintf(path, sizeof path, "%s/a/b", dir);
+    assert_int_equal(jp_fs_make_dirs(&jp_fs_real, path, 02770), 1);
+    umask(mask);
+    assert_int_equal(jp_fs_make_dirs(&jp_fs_real, path, 0700), 0);
+    assert_int_equal(stat(path, &st), 0);
+    assert_int_equal(st.st_mode & 07777, 02770);
+    assert_int_equal(rmdir(path), 0);
+    path[strlen(path) - 2] = '\0';
+    assert_int_equal(stat(path, &st), 0);
+    assert_int_equal(st.st_mode & 07777, 0755);
+    assert_int_equal(rmdir(path), 0);
+    assert_int_equal(rmdir(dir), 0);
+    assert_true(jp_fs_make_dirs(&jp_fs_real, "/dev/null/x", 0700) < 0);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -151,6 +180,7 @@ int main(void)
         cmocka_unit_test(cbor_reader_refuses_what_is_cut_or_of_another_type),
         cmocka_unit_test(cbor_skip_is_bounded_in_depth),
         cmocka_unit_test(jitter_stays_below_and_moves),
+        cmocka_unit_test(folders_are_made_with_their_modes_whatever_the_umask),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);
