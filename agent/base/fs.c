@@ -140,11 +140,12 @@ static int list_dir(const struct jp_fs *self, const char *dir, int (*each)(void 
         n = syscall(SYS_getdents64, fd, bytes, sizeof bytes);
         if (n < 0)
             rc = -errno;
-        for (long at = 0; rc == 0 && at < n; at += ((struct entry *)(bytes + at))->size) {
-            const char *name = ((struct entry *)(bytes + at))->name;
+        for (long at = 0; rc == 0 && at < n;) {
+            const struct entry *entry = (const void *)(bytes + at); // the kernel keeps entries aligned
 
-            if (strcmp(name, ".") != 0 && strcmp(name, "..") != 0)
-                rc = each(context, name);
+            if (strcmp(entry->name, ".") != 0 && strcmp(entry->name, "..") != 0)
+                rc = each(context, entry->name);
+            at += entry->size;
         }
     }
     close(fd);

@@ -3,8 +3,6 @@
 #ifndef JP_LIMITS_H
 #define JP_LIMITS_H
 
-#include_next <limits.h> // a system header that asks for <limits.h> finds this file first
-
 // Names ------------------------------------------------------------------------------------------
 #define JP_NAME_MAX 33   // a channel, task or gauge name: 32 characters of [A-Za-z0-9_.-] and NUL
 #define JP_DEVICE_MAX 65 // the device part of a topic: 64 characters and NUL

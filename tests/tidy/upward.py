@@ -22,7 +22,7 @@ SEES = {
 def compiles(header, folders):
     """Whether a file that includes the header compiles; what the compiler said."""
     command = [os.environ.get("CC", "cc"), "-std=gnu11", "-x", "c", "-fsyntax-only", "-"]
-    run = subprocess.run(command + ["-I" + folder for folder in folders], input=f'#include "{header}"\nint unused;\n',
+    run = subprocess.run(command + folders, input=f'#include "{header}"\nint unused;\n',
                          stderr=subprocess.PIPE, universal_newlines=True)
     return run.returncode == 0, run.stderr
 
@@ -43,5 +43,5 @@ if __name__ == "__main__":
     PATHS = {}
     for argument in sys.argv[1:]:
         name, _, folders_of = argument.partition("=")
-        PATHS[name] = [folder for folder in folders_of.split(",") if folder]
+        PATHS[name] = [folder for folder in folders_of.split(",") if folder.startswith("-iquote")]
     unittest.main(argv=sys.argv[:1])
