@@ -227,6 +227,10 @@ static int turn(struct jp_post *post, int64_t until)
     rc = post->in->clock->wait(post->in->clock, fds, 2, until);
     if (rc < 0 && rc != -EINTR)
         return rc;
+    if (jp_post_cursor_gone(post)) {
+        jp_log_error("%s was emptied or removed: beginning anew", post->in->config->paths_hot);
+        return -ESTALE;
+    }
     if ((fds[0].revents & POLLIN) && drain_wake(post->wake_fd))
         jp_post_read(post);
     else if (post->up && now_ns(post) >= post->next_live_ns)

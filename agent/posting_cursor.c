@@ -74,6 +74,27 @@ static struct jp_pos oldest(const struct jp_post *post, const struct jp_post_anc
     return pos;
 }
 
+static int cursor_path(const struct jp_post *post, char path[JP_PATH_MAX])
+{
+    int n = snprintf(path, JP_PATH_MAX, "%s/cursor", post->in->config->paths_hot);
+
+    return n < 0 || n >= JP_PATH_MAX ? -ENAMETOOLONG : 0;
+}
+
+// Nobody but post removes or makes this file: without its name the folder is another one, whose segments were
+// never read and must not be released.
+bool jp_post_cursor_gone(struct jp_post *post)
+{
+    char path[JP_PATH_MAX];
+    int fd = cursor_path(post, path);
+
+    if (fd == 0)
+        fd = post->in->fs->open(post->in->fs, path, JP_FS_READ);
+    if (fd >= 0)
+        post->in->fs->close(post->in->fs, fd);
+    return fd == -ENOENT;
+}
+
 void jp_post_cursor_store(struct jp_post *post)
 {
     uint8_t record[RECORD_MAX];
@@ -81,6 +102,8 @@ void jp_post_cursor_store(struct jp_post *post)
     struct jp_cbor_out out;
     int rc;
 
+    if (jp_post_cursor_gone(post))
+        return; // the loop sees it too, and ends
     post->released = oldest(post, &anchor);
     jp_cbor_out_init(&out, record, sizeof record);
     jp_cbor_put_array(&out, 9);
@@ -146,11 +169,10 @@ int jp_post_cursor_open(struct jp_post *post)
     char path[JP_PATH_MAX];
     bool damaged = false;
     size_t size;
-    int n = snprintf(path, sizeof path, "%s/cursor", post->in->config->paths_hot);
-    int rc;
+    int rc = cursor_path(post, path);
 
-    if (n < 0 || (size_t)n >= sizeof path)
-        return -ENAMETOOLONG;
+    if (rc)
+        return rc;
     rc = jp_slots_open(&post->cursor, post->in->fs, path, RECORD_MAX + 24, record, &size, &damaged);
     if (rc)
         return rc;

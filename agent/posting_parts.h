@@ -181,6 +181,7 @@ void jp_post_seen_resume(struct jp_post *post, uint64_t run, uint64_t seq);
 // posting_cursor.c
 int jp_post_cursor_open(struct jp_post *post);
 void jp_post_cursor_store(struct jp_post *post);
+bool jp_post_cursor_gone(struct jp_post *post);
 
 // posting_publish.c: hands the next message to the link when it is up and free.
 void jp_post_pump(struct jp_post *post);

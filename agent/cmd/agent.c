@@ -202,8 +202,13 @@ static int check(const struct jp_config *config, const struct jp_identity *ident
     pid_t child = fork();
 
     if (child == 0) {
-        if (jp_identity_drop(identity) != 0)
+        int rc = jp_identity_drop(identity);
+
+        if (rc) {
+            jp_log_error("cannot become user %s: %s; give the capabilities setuid and setgid, or set user = \"root\"",
+                         identity->name, strerror(-rc));
             _exit(JP_EXIT_FAILED);
+        }
         if (jp_config_secrets(config, error, sizeof error) == 0)
             _exit(JP_EXIT_DONE);
         dprintf(STDERR_FILENO, "%s\n", error);

@@ -194,7 +194,8 @@ static void power_to_border(struct jp_track *track, const struct jp_border *bord
 
 static void close_window(const struct jp_track *track, const struct jp_border *border, struct jp_window_channel *out)
 {
-    int64_t run_mj = jp_floor_div(track->integrator.total_uj, 1000), covered_ms = track->covered_ns / JP_NS_PER_MS;
+    int64_t run_mj = jp_floor_div(track->integrator.total_uj, 1000);
+    int64_t covered_ms = max64(track->covered_ns, 0) / JP_NS_PER_MS; // below zero after a bridge that failed alone
 
     if (track->covered_ns >= border->span_ns || covered_ms > border->span_ms)
         covered_ms = border->span_ms;

@@ -112,6 +112,25 @@ class BadSensors(Rig):
         self.assertIsNone(subscriber.wait("meta")[0].json()["total"])
         self.assertEqual(agent.stop(), 0)
 
+class HotFolder(Rig):
+    def test_a_folder_that_is_emptied_loses_no_window_of_the_run_that_follows(self):
+        board = self.board()
+        broker, subscriber = self.broker()
+        agent = self.agent({"mqtt.url": broker.url, "hot.max_bytes": 65536, "sampling.window_ms": 100}, board.root)
+        subscriber.wait("records", 4)
+        first = {run for _, run in subscriber.once().runs()}
+        for name in os.listdir(agent.hot):
+            os.unlink(os.path.join(agent.hot, name))
+
+        def second():
+            runs = subscriber.once().runs()
+            return any(run not in first and len(seqs) >= 40 for (_, run), seqs in runs.items())
+        eventually(second, 60, lambda: f"no windows of a new run: {agent.said()}")
+        missing = [one for one in subscriber.once().missing() if one[1] not in first]
+        self.assertEqual(missing, [], agent.said())
+        self.assertEqual(agent.stop(), 0)
+
+
 class BadBrokers(Rig):
     """Whatever the broker does, meter goes on, and the first good broker gets every window."""
 

@@ -642,6 +642,30 @@ static void bridge_too_long_for_the_counter_is_not_believed(void **state)
     }
 }
 
+// Nothing of window 0 is known then; it must still be a window that others can read.
+static void failed_bridge_and_failed_read_leave_a_readable_window(void **state)
+{
+    uint8_t bytes[JP_WINDOW_BYTES_MAX];
+    struct jp_window w, read;
+    int size;
+
+    (void)state;
+    wraps = false;
+    set_up_one(JP_ENERGY);
+    script = ten_watts;
+    clk.now_ns = START + 9003 * S;
+    counter_fails_at = 9004; // the border of window 0
+    jp_sampler_init(&sampler);
+    jp_sampler_bridge(&sampler, 0, 30000000, START / MS + 3000);
+    jp_sampler_start(&sampler);
+    w = next();
+    counter_fails_at = 0;
+    check(&w, false, 0, 0, JP_CAUSE_RESET);
+    size = jp_window_encode(&w, bytes, sizeof bytes);
+    assert_true(size > 0);
+    assert_int_equal(jp_window_decode(&read, bytes, (size_t)size), 0);
+}
+
 static void final_pass_closes_the_window_going_on(void **state)
 {
     struct jp_window w;
@@ -706,6 +730,7 @@ int main(void)
         cmocka_unit_test(stuck_transfer_skips_the_rest_of_its_pass_and_backs_off),
         cmocka_unit_test(restart_in_the_same_boot_bridges_the_counter),
         cmocka_unit_test(bridge_too_long_for_the_counter_is_not_believed),
+        cmocka_unit_test(failed_bridge_and_failed_read_leave_a_readable_window),
         cmocka_unit_test(final_pass_closes_the_window_going_on),
         cmocka_unit_test(calibration_scales_and_shifts),
     };
