@@ -275,19 +275,12 @@ static void goodbye(struct jp_post *post)
     post->in->link->stop(post->in->link, &last, GOODBYE_MS);
 }
 
-static int make_dir(const struct jp_posting *in)
-{
-    int rc = in->fs->mkdir(in->fs, in->config->paths_hot, 02770);
-
-    return rc == -EEXIST ? 0 : rc;
-}
-
 static int prepare(struct jp_post *post)
 {
     const struct jp_config *config = post->in->config;
-    int rc = make_dir(post->in);
+    int rc = jp_fs_make_dirs(post->in->fs, config->paths_hot, 02770);
 
-    if (rc == 0)
+    if (rc >= 0)
         rc = jp_post_cursor_open(post);
     if (rc == 0)
         rc = jp_hot_reader_open(&post->tail, post->in->fs, config->paths_hot, post->released);
