@@ -62,6 +62,9 @@ struct jp_news {
 struct jp_link {
     // 0; -EBUSY while a message is under way; -ENOTCONN when not up (nothing is queued); aside: -ENOMEM.
     int (*send)(struct jp_link *self, const struct jp_message *message);
+    // Ends the subscription to one of the configured filters, named by the same text: now, when up, and none is made at
+    // later connects. Nothing is told of it; what was on its way may still come in. 0, -ENOENT no such filter.
+    int (*unsubscribe)(struct jp_link *self, const char *filter);
     // Readable while news wait. The same descriptor for life.
     int (*fd)(const struct jp_link *self);
     // Takes the oldest news; false when there is none.

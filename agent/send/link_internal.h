@@ -68,6 +68,7 @@ struct jp_link_mailbox {
     bool waiting;  // outgoing was not taken yet
     bool ringing;  // news_fd is readable, or will be in a moment
     struct jp_message outgoing;
+    unsigned unwanted;       // bits of config->subscriptions that the owner has ended
     struct jp_message apart; // the message aside not taken yet, a copy of ours; payload NULL when none
     bool dialing, ended;
     int64_t stop_ns; // monotonic deadline of the thread; 0 = not stopping
@@ -83,6 +84,7 @@ void jp_link_mailbox_free(struct jp_link_mailbox *box);
 // The owner's side.
 int jp_link_mailbox_send(struct jp_link_mailbox *box, const struct jp_message *message);
 bool jp_link_mailbox_next(struct jp_link_mailbox *box, struct jp_news *news);
+void jp_link_mailbox_unwant(struct jp_link_mailbox *box, int subscription);
 // Asks the thread to end and waits for it. True when it ended in time.
 bool jp_link_mailbox_stop(struct jp_link_mailbox *box, const struct jp_message *last, int timeout_ms);
 
@@ -94,6 +96,7 @@ void jp_link_mailbox_down(struct jp_link_mailbox *box, const char *text);
 bool jp_link_mailbox_take(struct jp_link_mailbox *box, struct jp_message *message);
 // The message to end with; false when there is none or its owner does not wait any more.
 bool jp_link_mailbox_last(struct jp_link_mailbox *box, struct jp_message *message);
+unsigned jp_link_mailbox_unwanted(struct jp_link_mailbox *box);
 // The thread's deadline, a little before that of stop(); 0 when nobody stopped.
 int64_t jp_link_mailbox_stopping(struct jp_link_mailbox *box);
 void jp_link_mailbox_dialing(struct jp_link_mailbox *box, bool dialing);
@@ -109,6 +112,7 @@ struct jp_link_session {
     struct jp_link_mailbox *box; // gets INCOMING
     void *handle;                // MQTTClient
     int fd;                      // Paho's socket, -1 when not connected or not found
+    unsigned subscribed;         // bits of config->subscriptions that were asked for at this connect
     int keepalive_s;             // the configured or the broker's, whichever is shorter
     uint32_t max_packet;
     int acked, ack_reason; // the newest acknowledgement: token and reason
@@ -119,6 +123,8 @@ struct jp_link_session {
 int jp_link_session_create(struct jp_link_session *session, char *error, size_t error_size);
 // Connects and subscribes. Fills news with UP (true) or REFUSED (false).
 bool jp_link_session_dial(struct jp_link_session *session, struct jp_news *news);
+// Ends the subscriptions nobody wants any more; waits for the broker's answer, and hangs up without one.
+void jp_link_session_unsubscribe(struct jp_link_session *session);
 bool jp_link_session_connected(const struct jp_link_session *session);
 // Sleeps until `until_ns` at most, a wake-up of the mailbox or a packet; packets are handled. Does not sleep when
 // it is time to look for packets anyway.

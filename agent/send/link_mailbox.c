@@ -149,6 +149,14 @@ bool jp_link_mailbox_next(struct jp_link_mailbox *box, struct jp_news *news)
     return any;
 }
 
+void jp_link_mailbox_unwant(struct jp_link_mailbox *box, int subscription)
+{
+    pthread_mutex_lock(&box->mutex);
+    box->unwanted |= 1U << subscription;
+    pthread_mutex_unlock(&box->mutex);
+    ring_bell(box->wake_fd);
+}
+
 // Sooner than the deadline where waiting is useless: a dial cannot be interrupted and has nothing to send.
 static int64_t patience(const struct jp_link_mailbox *box, int64_t start_ns, int64_t until_ns)
 {
@@ -260,6 +268,16 @@ bool jp_link_mailbox_last(struct jp_link_mailbox *box, struct jp_message *messag
         *message = box->last;
     pthread_mutex_unlock(&box->mutex);
     return any;
+}
+
+unsigned jp_link_mailbox_unwanted(struct jp_link_mailbox *box)
+{
+    unsigned unwanted;
+
+    pthread_mutex_lock(&box->mutex);
+    unwanted = box->unwanted;
+    pthread_mutex_unlock(&box->mutex);
+    return unwanted;
 }
 
 int64_t jp_link_mailbox_stopping(struct jp_link_mailbox *box)

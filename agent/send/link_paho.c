@@ -4,6 +4,7 @@
 #include "clock.h"
 #include "link_internal.h"
 
+#include <errno.h>
 #include <openssl/crypto.h>
 #include <signal.h>
 #include <stdio.h>
@@ -78,6 +79,7 @@ static void serve(struct paho_link *self)
     while (jp_link_session_connected(&self->session) && !jp_link_mailbox_stopping(&self->box)) {
         struct jp_message message;
 
+        jp_link_session_unsubscribe(&self->session);
         if (jp_link_mailbox_take(&self->box, &message)) {
             proven = (publish_one(self, &message) && message.proof) || proven;
             continue;
@@ -132,6 +134,19 @@ static void *run(void *context)
 static int send_message(struct jp_link *link, const struct jp_message *message)
 {
     return jp_link_mailbox_send(&((struct paho_link *)link)->box, message);
+}
+
+static int unsubscribe_filter(struct jp_link *link, const char *filter)
+{
+    struct paho_link *self = (struct paho_link *)link;
+
+    for (int i = 0; i < JP_LINK_SUBSCRIPTIONS_MAX && self->config.subscriptions[i]; i++) {
+        if (strcmp(self->config.subscriptions[i], filter) != 0)
+            continue;
+        jp_link_mailbox_unwant(&self->box, i);
+        return 0;
+    }
+    return -ENOENT;
 }
 
 static int news_fd(const struct jp_link *link)
@@ -208,7 +223,8 @@ struct jp_link *jp_link_paho(const struct jp_link_config *config, char *error, s
     OPENSSL_init_crypto(OPENSSL_INIT_NO_ATEXIT, NULL);
     unsetenv("http_proxy");
     unsetenv("https_proxy");
-    self->link = (struct jp_link){.send = send_message, .fd = news_fd, .next = next_news, .stop = stop_link};
+    self->link = (struct jp_link){
+        .send = send_message, .unsubscribe = unsubscribe_filter, .fd = news_fd, .next = next_news, .stop = stop_link};
     self->config = *config;
     self->session.config = &self->config;
     self->session.box = &self->box;

@@ -201,12 +201,16 @@ static int subscribe(struct jp_link_session *session, const char **which)
 {
     int qos[JP_LINK_SUBSCRIPTIONS_MAX] = {1, 1, 1, 1};
     char *filters[JP_LINK_SUBSCRIPTIONS_MAX];
+    unsigned unwanted = jp_link_mailbox_unwanted(session->box);
     int count = 0, reason = 0;
     MQTTResponse response = MQTTResponse_initializer;
 
-    while (count < JP_LINK_SUBSCRIPTIONS_MAX && or_null(session->config->subscriptions[count])) {
-        filters[count] = (char *)session->config->subscriptions[count];
-        count++;
+    session->subscribed = 0;
+    for (int i = 0; i < JP_LINK_SUBSCRIPTIONS_MAX && or_null(session->config->subscriptions[i]); i++) {
+        if (unwanted & 1U << i)
+            continue;
+        session->subscribed |= 1U << i;
+        filters[count++] = (char *)session->config->subscriptions[i];
     }
     if (count == 0)
         return 0;
@@ -228,6 +232,29 @@ static int subscribe(struct jp_link_session *session, const char **which)
         *which = filters[i];
     }
     return reason;
+}
+
+static void unsubscribe(struct jp_link_session *session, const char *filter)
+{
+    MQTTResponse response;
+
+    if (session->config->version == MQTTVERSION_5) {
+        response = MQTTClient_unsubscribe5(session->handle, filter, NULL);
+        MQTTResponse_free(response);
+    } else {
+        MQTTClient_unsubscribe(session->handle, filter);
+    }
+    session->looked_ns = 0; // what came before the answer lies with Paho, where poll cannot see it
+}
+
+void jp_link_session_unsubscribe(struct jp_link_session *session)
+{
+    unsigned leave = session->subscribed & jp_link_mailbox_unwanted(session->box);
+
+    session->subscribed &= ~leave;
+    for (int i = 0; i < JP_LINK_SUBSCRIPTIONS_MAX; i++)
+        if (leave & 1U << i && jp_link_session_connected(session))
+            unsubscribe(session, session->config->subscriptions[i]);
 }
 
 static bool refused(struct jp_link_session *session, int rc, struct jp_news *news)

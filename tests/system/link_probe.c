@@ -2,8 +2,8 @@
 // A link on a command line, for test_link.py: prints news as lines of tab-separated fields, obeys lines on stdin.
 //
 // Arguments are KEY=VALUE of struct jp_link_config. Commands: "send TOPIC QOS RETAINED TEXT",
-// "bulk TOPIC QOS BYTES", "tuned" (how many of the connected TCP sockets are), "stop MS [TOPIC TEXT]". End of file
-// is "stop 1000".
+// "bulk TOPIC QOS BYTES", "unsubscribe FILTER", "tuned" (how many of the connected TCP sockets are),
+// "stop MS [TOPIC TEXT]". End of file is "stop 1000".
 #define _GNU_SOURCE
 #include "link_internal.h"
 
@@ -116,6 +116,10 @@ static bool obey(struct jp_link *link, const char *line)
     }
     if (sscanf(line, "bulk %255s %d %d", topic, &number, &retained) == 3) {
         send_line(link, number, 0, (size_t)retained, bulk);
+        return true;
+    }
+    if (sscanf(line, "unsubscribe %255s", topic) == 1) {
+        printf("UNSUBSCRIBED\t%d\t0\t%s\t0\t\n", link->unsubscribe(link, topic), topic);
         return true;
     }
     if (strcmp(line, "tuned") == 0) {

@@ -165,6 +165,34 @@ class Good(Case):
         publisher.publish("in/a", "back")
         self.assertEqual(probe.wait("INCOMING").text, "back")
 
+    def test_a_subscription_that_was_ended_stays_ended(self):
+        for version in (5, 4):
+            broker = self.broker()
+            publisher = rig.Subscriber(broker.port, publish_only=True)
+            self.addCleanup(publisher.close)
+            publisher.publish("in/a", "kept", retain=True)
+            publisher.publish("other", "1", retain=True)
+            probe = self.probe(url=broker.url, version=version, subscribe="in/a", subscribe2="other", retry_max_s=1)
+            probe.wait("UP")
+            self.assertEqual({probe.wait("INCOMING").text for _ in range(2)}, {"kept", "1"})
+            probe.say("unsubscribe nothing")
+            self.assertLess(probe.wait("UNSUBSCRIBED").reason, 0)
+            probe.say("unsubscribe in/a")
+            self.assertEqual(probe.wait("UNSUBSCRIBED").reason, 0)
+            self.assertEqual(probe.send("marker").kind, "DELIVERED")  # the wish lay in the mailbox before it
+            ended = len(probe.seen)
+            publisher.publish("in/a", "new", retain=True)
+            publisher.publish("other", "2", retain=True)
+            self.assertEqual(probe.wait("INCOMING").text, "2")
+            twin = self.probe(url=broker.url)  # the same client id: the broker ends the other's connection
+            probe.wait("DOWN")
+            twin.close()
+            probe.wait("UP")
+            publisher.publish("other", "3", retain=True)
+            while probe.wait("INCOMING").text != "3":
+                pass
+            self.assertNotIn("in/a", [news.topic for news in probe.seen[ended:] if news.kind == "INCOMING"])
+
     def test_the_brokers_packet_limit_is_told_and_kept(self):
         broker = self.broker(options="max_packet_size 20000\n")
         probe = self.probe(url=broker.url)

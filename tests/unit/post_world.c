@@ -216,7 +216,12 @@ int jp_control_ask(const char *dir, const char *request, char *reply, size_t siz
     return snprintf(reply, size, "{\"ok\":true}");
 }
 
-static struct jp_link link_door = {.send = link_send, .fd = link_fd, .next = link_next, .stop = link_stop};
+static int link_unsubscribe(struct jp_link *self, const char *filter)
+{
+    return self && filter ? 0 : -ENOENT;
+}
+static struct jp_link link_door = {
+    .send = link_send, .unsubscribe = link_unsubscribe, .fd = link_fd, .next = link_next, .stop = link_stop};
 
 void world_say(struct world *world, enum jp_news_kind kind, int reason)
 {
