@@ -73,4 +73,29 @@ int jp_registers_add(struct jp_registers *registers, const char *name);
 // A channel's name: 1 to 32 of A-Z a-z 0-9 _ . - and not "total".
 bool jp_registers_is_name(const char *name);
 
+// The record that a restart goes on from (docs/format.md) ------------------------------------------
+struct jp_registers_stamp {
+    int64_t real_ms; // REALTIME of writing
+    bool real_synced;
+    char boot[37];
+    int64_t boot_ms;
+    // Nothing was published beyond this record: always so in the hot folder, where one is written before each `live`,
+    // and after a clean stop.
+    bool closed;
+    uint64_t run_no; // the caller's number of the run, 0 none
+};
+
+// Fixed parts 50, total 29, channels 2 + 128 x (text 34, three integers 27, array and truth 2), runs 2 + 32 x 9,
+// stamp 68 bytes.
+#define JP_REGISTERS_BYTES_MAX (50 + 29 + 2 + JP_REGISTERS_MAX * 63 + 2 + JP_REGISTERS_RUNS * 9 + 68)
+
+// The size, or -EMSGSIZE (JP_REGISTERS_BYTES_MAX always suffices). Without the factor.
+int jp_registers_encode(const struct jp_registers *registers, const struct jp_registers_stamp *stamp, void *buffer,
+                        size_t size);
+// 0, or -EBADMSG with everything at zero: damaged, or nothing that registers can be. Elements added later are passed
+// over. `final` holds afterwards only if it was and the record is closed: then what was shown is known exactly.
+// jp_registers_price() and jp_registers_begin() come next.
+int jp_registers_decode(struct jp_registers *registers, struct jp_registers_stamp *stamp, const void *bytes,
+                        size_t size);
+
 #endif
