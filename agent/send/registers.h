@@ -74,8 +74,12 @@ int jp_registers_add(struct jp_registers *registers, const char *name);
 bool jp_registers_is_name(const char *name);
 
 // The record that a restart goes on from (docs/format.md) ------------------------------------------
+// Written to the hot folder whenever it is written to flash, before each `live`, and before windows are released; to
+// flash seldom, but always before the first `live` under an id. Then the one in the hot folder holds, if there is one.
 struct jp_registers_stamp {
-    int64_t real_ms; // REALTIME of writing
+    // When it was written. Registers that are not final keep the times of the record they came from: what may be
+    // missing in them dates from then.
+    int64_t real_ms;
     bool real_synced;
     char boot[37];
     int64_t boot_ms;
