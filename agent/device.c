@@ -83,3 +83,13 @@ int jp_device_name(const struct jp_site *site, const struct jp_config *config, c
     length = hash_name(text, (size_t)length, out, size);
     return length ? length : rc;
 }
+
+void jp_boot_id(char out[37])
+{
+    static const struct jp_site here = {.root = ""};
+    char text[64]; // the file ends with a newline, which an exact buffer would not hold
+
+    if (jp_site_read(&here, "/proc/sys/kernel/random/boot_id", text, sizeof text) < 0)
+        text[0] = '\0';
+    snprintf(out, 37, "%.36s", text);
+}

@@ -247,9 +247,7 @@ static int choose_board(const struct jp_discovery *how, struct jp_plan *plan, ch
 
 static void name_run(const struct jp_discovery *how, struct jp_plan *plan)
 {
-    static const struct jp_site here = {.root = ""};
     struct jp_run *run = &plan->run;
-    char boot[64]; // the file ends with a newline, which an exact buffer would not hold
     int rc;
 
     run->id = how->run_id;
@@ -257,9 +255,7 @@ static void name_run(const struct jp_discovery *how, struct jp_plan *plan)
     run->block_windows = how->config->sampling.block_windows;
     run->interval_ms = how->config->sampling.interval_ms;
     run->columns = how->config->sampling.columns;
-    if (jp_site_read(&here, "/proc/sys/kernel/random/boot_id", boot, sizeof boot) < 0)
-        boot[0] = '\0';
-    snprintf(run->boot, sizeof run->boot, "%.36s", boot);
+    jp_boot_id(run->boot);
     rc = jp_device_name(how->site, how->config, run->device, sizeof run->device);
     if (rc < 0)
         snprintf(run->device, sizeof run->device, "unnamed");

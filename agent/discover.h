@@ -68,4 +68,7 @@ void jp_plan_problem(struct jp_plan *plan, const char *what, const char *where, 
 // name was there; -ENOENT when nothing is.
 int jp_device_name(const struct jp_site *site, const struct jp_config *config, char *out, size_t size);
 
+// The kernel's boot id, "" where it cannot be read.
+void jp_boot_id(char out[37]);
+
 #endif

@@ -114,6 +114,8 @@ static void loop(struct meter *meter)
     }
     if (jp_sampler_stop(&meter->sampler, &meter->window))
         append(meter);
+    if (!meter->record.gone)
+        jp_record_event(&meter->record, "run", "{\"action\":\"stop\"}");
 }
 
 // The start ----------------------------------------------------------------------------------------

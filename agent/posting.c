@@ -17,56 +17,13 @@
 #include <sys/un.h>
 #include <unistd.h>
 
-#define DRAIN_NS (5 * JP_NS_PER_S)    // at the end, for what meter has sealed
-#define GOODBYE_MS 3000               // for the last status: together under 10 s
-#define SETTLED_NS (30 * JP_NS_PER_S) // a connection this old holds
-#define IDLE_NS (60 * JP_NS_PER_S)    // without a link nothing is due
+#define DRAIN_NS (5 * JP_NS_PER_S) // at the end, for what meter has sealed
+#define GOODBYE_MS 3000            // for the last status: together under 10 s
+#define IDLE_NS (60 * JP_NS_PER_S) // without a link nothing is due
 
 static_assert((int)JP_BLOCK_MV == (int)JP_COLUMN_MV && (int)JP_BLOCK_MA == (int)JP_COLUMN_MA &&
                   (int)JP_BLOCK_PEAK == (int)JP_COLUMN_PEAK,
               "the configured columns are handed to the packer as they are");
-
-static int64_t now_ns(const struct jp_post *post)
-{
-    return post->in->clock->mono_ns(post->in->clock);
-}
-
-void jp_posting_link_config(const struct jp_config *config, const char *device, struct jp_posting_topics *store,
-                            struct jp_link_config *out)
-{
-    int n = 0;
-
-    memset(store, 0, sizeof *store);
-    if (jp_config_password(config, store->password, sizeof store->password) < 0)
-        store->password[0] = '\0'; // checked when the configuration was read
-    snprintf(store->client_id, sizeof store->client_id, "%s%s", config->mqtt.client_id[0] ? "" : "joulepost-",
-             config->mqtt.client_id[0] ? config->mqtt.client_id : device);
-    *out = (struct jp_link_config){
-        .url = config->mqtt.url,
-        .version = config->mqtt.version,
-        .client_id = store->client_id,
-        .username = config->mqtt.username,
-        .password = store->password,
-        .ca_file = config->mqtt.ca_file,
-        .cert_file = config->mqtt.cert_file,
-        .key_file = config->mqtt.key_file,
-        .keepalive_s = config->mqtt.keepalive_s,
-        .retry_max_s = config->mqtt.retry_max_s,
-        .ack_timeout_s = config->mqtt.ack_timeout_s,
-        .will_topic = store->will_topic,
-        .will_payload = JP_PAYLOAD_OFFLINE,
-    };
-    jp_topic_leaf(store->will_topic, sizeof store->will_topic, config->mqtt.root, device, JP_LEAF_STATUS);
-    if (config->location.zone[0]) {
-        jp_topic_grid(store->subscriptions[n], JP_TOPIC_MAX, config->mqtt.root, config->location.zone);
-        out->subscriptions[n] = store->subscriptions[n];
-        n++;
-    }
-    if (config->mqtt.command_count > 0) {
-        jp_topic_leaf(store->subscriptions[n], JP_TOPIC_MAX, config->mqtt.root, device, JP_LEAF_CMD);
-        out->subscriptions[n] = store->subscriptions[n];
-    }
-}
 
 // A datagram socket of ours in paths.hot; one that a killed post left behind is replaced. -1: done without.
 static int open_wake(const char *dir)
@@ -104,114 +61,54 @@ static bool drain_wake(int fd)
     return any;
 }
 
-// Says a complaint once, until a connection has held.
-static void complain(struct jp_post *post, const char *what, const char *text)
+static void sooner(int64_t *until, int64_t ns)
 {
-    const int most = (int)(sizeof post->said / sizeof post->said[0]);
-
-    if (!text[0])
-        text = "no reason given";
-    for (int i = 0; i < most; i++)
-        if (strcmp(post->said[i], text) == 0)
-            return;
-    snprintf(post->said[post->said_count++ % most], sizeof post->said[0], "%s", text);
-    jp_log_warning("%s: %s", what, text);
-}
-
-static void judge_connection(struct jp_post *post)
-{
-    if (!post->up || post->settled || now_ns(post) - post->up_ns < SETTLED_NS)
-        return;
-    post->settled = true;
-    memset(post->said, 0, sizeof post->said);
-    if (post->flapping)
-        jp_log_info("the connection to %s holds again", post->in->config->mqtt.url);
-    post->flapping = false;
-}
-
-static void on_up(struct jp_post *post, const struct jp_news *news)
-{
-    int64_t now = now_ns(post);
-
-    if (!post->flapping)
-        jp_log_info("connected to %s", post->in->config->mqtt.url);
-    if (news->reason)
-        complain(post, "subscription", news->text);
-    post->up = true;
-    post->up_ns = now;
-    post->settled = false;
-    post->max_packet = news->max_packet ? news->max_packet : UINT32_MAX;
-    post->status_due = post->meta_due = true;
-    post->live_sent = false;
-    post->next_live_ns = post->item.next_ns = now;
-    post->tries = 0;
-    jp_post_read(post);
-}
-
-static void on_down(struct jp_post *post, const char *text)
-{
-    judge_connection(post);
-    post->flapping = post->flapping || !post->settled;
-    post->up = false;
-    complain(post, "connection lost", text);
-}
-
-static void on_news(struct jp_post *post, struct jp_news *news)
-{
-    switch (news->kind) {
-    case JP_NEWS_UP:
-        on_up(post, news);
-        break;
-    case JP_NEWS_DOWN:
-        on_down(post, news->text);
-        break;
-    case JP_NEWS_REFUSED:
-        post->up = false;
-        complain(post, "cannot connect", news->text);
-        break;
-    case JP_NEWS_DELIVERED:
-        jp_post_delivered(post);
-        break;
-    case JP_NEWS_FAILED:
-        jp_post_failed(post, news->reason, news->text);
-        break;
-    case JP_NEWS_INCOMING:
-        jp_post_incoming(post, news);
-        break;
-    }
-    free(news->payload);
-    news->payload = NULL;
-}
-
-static void take_news(struct jp_post *post)
-{
-    struct jp_news news = {.payload = NULL};
-
-    while (post->in->link && post->in->link->next(post->in->link, &news)) {
-        on_news(post, &news);
-        news = (struct jp_news){.payload = NULL};
-    }
+    if (ns < *until)
+        *until = ns;
 }
 
 static int64_t deadline(const struct jp_post *post)
 {
-    int64_t until = now_ns(post) + (post->watchdog_ns > 0 ? post->watchdog_ns : IDLE_NS);
+    int64_t until = jp_post_now_ns(post) + (post->watchdog_ns > 0 ? post->watchdog_ns : IDLE_NS);
 
+    sooner(&until, jp_post_store_at(post));
+    sooner(&until, jp_post_state_at(post));
+    if (post->store.open && post->store.spool.cursor_moved)
+        sooner(&until, post->store.tend_ns);
+    if (post->wake_fd < 0) // nobody can call us
+        sooner(&until, jp_post_now_ns(post) + post->in->config->mqtt.live_s * JP_NS_PER_S);
     if (!post->up)
         return until;
-    if (!jp_post_live_held(post) && post->next_live_ns < until)
-        until = post->next_live_ns;
+    sooner(&until, jp_post_ack_at(post));
+    if (jp_post_registers_wait(post))
+        sooner(&until, jp_post_registers_at(post));
+    if (!jp_post_live_held(post))
+        sooner(&until, post->next_live_ns);
     if (post->sending != JP_POST_IDLE)
         return until;
-    if (post->next_status_ns < until)
-        until = post->next_status_ns;
-    if (post->item_count > 0 && post->item.next_ns < until)
-        until = post->item.next_ns;
-    if (post->meta_due && post->meta.next_ns > 0 && post->meta.next_ns < until)
-        until = post->meta.next_ns;
-    if (post->aside_count > 0 && post->beside.next_ns < until)
-        until = post->beside.next_ns;
+    sooner(&until, post->next_status_ns);
+    if (post->fresh.count > post->fresh.sent || post->backlog.count > 0)
+        sooner(&until, post->item.next_ns);
+    if (post->meta_due && post->meta.next_ns > 0)
+        sooner(&until, post->meta.next_ns);
+    if (post->aside_count > 0)
+        sooner(&until, post->beside.next_ns);
     return until;
+}
+
+// What is due whether or not the link is up.
+static void upkeep(struct jp_post *post)
+{
+    int64_t now = jp_post_now_ns(post);
+
+    if (now >= jp_post_store_at(post) && jp_post_store(post) == 0 && post->stalled)
+        jp_post_read(post);
+    jp_post_store_tend(post);
+    if (now >= jp_post_state_at(post))
+        jp_post_state_save(post, false);
+    jp_post_registers_tend(post);
+    if (post->up && post->sending == JP_POST_IDLE && now >= jp_post_ack_at(post))
+        jp_post_again(post);
 }
 
 // One wait and what came of it. 0, or what the clock's wait says is wrong.
@@ -233,27 +130,54 @@ static int turn(struct jp_post *post, int64_t until)
     }
     if ((fds[0].revents & POLLIN) && drain_wake(post->wake_fd))
         jp_post_read(post);
-    else if (post->up && now_ns(post) >= post->next_live_ns)
+    else if ((post->up || post->wake_fd < 0) && jp_post_now_ns(post) >= post->next_live_ns)
         jp_post_read(post);
-    judge_connection(post);
-    take_news(post);
+    jp_post_take_news(post);
+    upkeep(post);
     jp_post_pump(post);
     return 0;
 }
 
-// Sends what meter has sealed, for a bounded time.
+// Whether the end may still wait for the link: not for a backlog, which stays where it is.
+static bool is_sending(struct jp_post *post)
+{
+    if (!post->up)
+        return false;
+    return post->sending != JP_POST_IDLE || (jp_post_front(post) == &post->fresh && !post->in->config->spool.keep_all);
+}
+
+// What is left goes to flash, as far as it is closed.
+static void store_rest(struct jp_post *post)
+{
+    int before;
+
+    do {
+        before = post->fresh.count;
+        jp_post_read(post);
+    } while (post->store.open && jp_post_store(post) == 0 && (post->stalled || post->fresh.count != before));
+    if (post->fresh.count > 0)
+        jp_log_error("%d blocks, events and gaps could not be stored: they wait in %s", post->fresh.count,
+                     post->in->config->paths_hot);
+    if (jp_post_aside_store(post) > 0)
+        jp_log_error("%d %s that the broker refused end with this process", post->aside_count,
+                     post->aside_count == 1 ? "event or gap" : "events and gaps");
+}
+
+// Sends what meter has sealed, for a bounded time, and stores the rest.
 static void finish(struct jp_post *post)
 {
-    int64_t end = now_ns(post) + DRAIN_NS;
+    int64_t end = jp_post_now_ns(post) + DRAIN_NS;
 
     jp_post_read(post);
     jp_post_pump(post);
-    while (post->up && now_ns(post) < end && (post->item_count > 0 || post->sending != JP_POST_IDLE)) {
+    while (jp_post_now_ns(post) < end && is_sending(post)) {
         int64_t until = deadline(post);
 
         if (turn(post, until < end ? until : end))
-            break;
+            return;
     }
+    store_rest(post);
+    jp_post_state_save(post, true);
 }
 
 static void goodbye(struct jp_post *post)
@@ -280,7 +204,14 @@ static int prepare(struct jp_post *post)
     const struct jp_config *config = post->in->config;
     int rc = jp_fs_make_dirs(post->in->fs, config->paths_hot, 02770);
 
-    if (rc >= 0)
+    if (rc < 0)
+        return rc;
+    jp_post_state_open(post);
+    jp_registers_price(&post->registers, &post->factor, config->location.pue);
+    rc = jp_post_store_open(post); // what is stored proves more of the registers' run
+    if (rc == -EWOULDBLOCK)
+        jp_log_error("%s is in use by another process", config->paths_spool);
+    if (rc == 0)
         rc = jp_post_cursor_open(post);
     if (rc == 0)
         rc = jp_hot_reader_open(&post->tail, post->in->fs, config->paths_hot, post->released);
@@ -294,9 +225,13 @@ static int prepare(struct jp_post *post)
     if (config->location.zone[0])
         jp_topic_grid(post->grid_topic, JP_TOPIC_MAX, config->mqtt.root, config->location.zone);
     jp_topic_leaf(post->cmd_topic, JP_TOPIC_MAX, config->mqtt.root, post->in->device, JP_LEAF_CMD);
+    jp_topic_leaf(post->live_topic, JP_TOPIC_MAX, config->mqtt.root, post->in->device, JP_LEAF_LIVE);
+    jp_topic_leaf(post->ack_topic, JP_TOPIC_MAX, config->mqtt.root, post->in->device, JP_LEAF_ACK);
     if (!post->in->link)
-        jp_log_info("no mqtt.url: nothing is published; history is bounded by hot.max_bytes (%lld)",
-                    (long long)config->hot_max_bytes);
+        jp_log_info("no mqtt.url: nothing is published; history is kept in %s, bounded by spool.max_bytes (%lld)",
+                    config->paths_spool, (long long)config->spool.max_bytes);
+    jp_post_registers_open(post);
+    jp_post_state_save(post, false);
     return 0;
 }
 
@@ -324,17 +259,21 @@ static struct jp_post *create(const struct jp_posting *in)
     post->in = in;
     post->wake_fd = post->tail.file.fd = post->ahead.file.fd = post->notify_fd = -1;
     open_notify(post);
-    post->bytes = malloc(JP_POST_QUEUE_BYTES);
+    post->fresh.bytes = malloc(JP_POST_QUEUE_BYTES);
+    post->fresh.run = &post->run;
+    post->backlog.bytes = malloc(JP_POST_QUEUE_BYTES);
+    post->backlog.run = &post->backlog_run;
+    post->next_run = malloc(JP_POST_RECORD_MAX);
     post->message = malloc(JP_MESSAGE_MAX);
     post->live = malloc(JP_MESSAGE_MAX);
     post->run_payload = malloc(JP_POST_RECORD_MAX);
+    post->run_before_payload = malloc(JP_POST_RECORD_MAX);
     post->limit = INT_MAX;
-    post->newest_ns = now_ns(post);
+    post->newest_ns = jp_post_now_ns(post);
     post->status_as_sent.clock = JP_CLOCK_ESTIMATED; // of no status yet
     jp_config_factor(in->config, &post->factor);
     post->factor_fixed = in->config->location.intensity_g_per_kwh >= 0 || in->config->location.mix_count > 0;
     jp_registers_init(&post->registers, in->entropy->u64(in->entropy));
-    jp_registers_price(&post->registers, &post->factor, in->config->location.pue);
     return post;
 }
 
@@ -353,8 +292,13 @@ static void destroy(struct jp_post *post)
     jp_block_end(&post->block);
     for (int i = 0; i < post->aside_count; i++)
         free(post->aside[i].bytes);
-    free(post->bytes);
+    jp_post_store_close(post);
+    jp_post_state_close(post);
+    free(post->fresh.bytes);
+    free(post->backlog.bytes);
+    free(post->next_run);
     free(post->run_payload);
+    free(post->run_before_payload);
     free(post->live);
     if (post->sending != JP_POST_IDLE)
         return; // a thread left behind may still hold the message and its topic; the process ends
@@ -362,10 +306,16 @@ static void destroy(struct jp_post *post)
     free(post);
 }
 
+static bool is_whole(const struct jp_post *post)
+{
+    return post->fresh.bytes && post->backlog.bytes && post->next_run && post->message && post->live &&
+           post->run_payload && post->run_before_payload;
+}
+
 int jp_posting_run(const struct jp_posting *posting)
 {
     struct jp_post *post = create(posting);
-    int rc = post && post->bytes && post->message && post->live && post->run_payload ? prepare(post) : -ENOMEM;
+    int rc = post && is_whole(post) ? prepare(post) : -ENOMEM;
 
     if (rc == 0) {
         jp_post_read(post);
@@ -375,9 +325,6 @@ int jp_posting_run(const struct jp_posting *posting)
         jp_notify_state(post->notify_fd, "STOPPING=1");
         if (rc == 0)
             finish(post);
-        if (post->aside_count > 0)
-            jp_log_error("%d %s that the broker refused end with this process", post->aside_count,
-                         post->aside_count == 1 ? "event or gap" : "events and gaps");
     } else if (post) {
         jp_log_error("cannot use %s: %s", posting->config->paths_hot, strerror(-rc));
     }

@@ -17,6 +17,7 @@ struct jp_posting {
     const struct jp_entropy *entropy;
     const struct jp_config *config;
     const char *device;                // the device part of every topic
+    const char *boot;                  // the kernel's boot id, "" unknown
     struct jp_link *link;              // NULL: a logger, nothing is published
     const volatile sig_atomic_t *stop; // becomes non-zero: publish what is closed, then offline, return
 };

@@ -65,11 +65,13 @@ static struct jp_pos oldest(const struct jp_post *post, const struct jp_post_anc
         pos = post->block_at;
         *anchor = &post->block_before;
     }
-    for (int i = 0; i < post->item_count; i++) {
-        if (jp_pos_compare(post->items[i].at, pos) >= 0)
+    for (int i = 0; i < post->fresh.count; i++) {
+        const struct jp_post_item *item = &post->fresh.items[i];
+
+        if (jp_pos_compare(item->at, pos) >= 0)
             continue;
-        pos = post->items[i].at;
-        *anchor = &post->items[i].before;
+        pos = item->at;
+        *anchor = &item->before;
     }
     return pos;
 }
@@ -95,6 +97,19 @@ bool jp_post_cursor_gone(struct jp_post *post)
     return fd == -ENOENT;
 }
 
+// The one in force at the position: where that is at the RUN itself, it is the one before.
+static void put_run(const struct jp_post *post, struct jp_cbor_out *out)
+{
+    bool before = jp_pos_compare(post->released, post->run_at) <= 0;
+    const uint8_t *payload = before ? post->run_before_payload : post->run_payload;
+    size_t size = before ? post->run_before_size : post->run_size;
+
+    if (post->run_known && size > 0)
+        jp_cbor_put_bytes(out, payload, size);
+    else
+        jp_cbor_put_null(out);
+}
+
 void jp_post_cursor_store(struct jp_post *post)
 {
     uint8_t record[RECORD_MAX];
@@ -103,7 +118,8 @@ void jp_post_cursor_store(struct jp_post *post)
     int rc;
 
     if (jp_post_cursor_gone(post))
-        return; // the loop sees it too, and ends
+        return;               // the loop sees it too, and ends
+    jp_post_state_note(post); // it has what the released windows brought
     post->released = oldest(post, &anchor);
     jp_cbor_out_init(&out, record, sizeof record);
     jp_cbor_put_array(&out, 9);
@@ -113,10 +129,7 @@ void jp_post_cursor_store(struct jp_post *post)
     jp_cbor_put_uint(&out, post->released_run);
     jp_cbor_put_uint(&out, post->released_seq);
     put_anchor(&out, anchor);
-    if (post->run_known)
-        jp_cbor_put_bytes(&out, post->run_payload, post->run_size);
-    else
-        jp_cbor_put_null(&out);
+    put_run(post, &out);
     rc = out.failed ? -EMSGSIZE : jp_slots_put(&post->cursor, record, out.used, true);
     if (rc) { // not released then: sent again after a restart, which the receiver can tell
         if (!(post->degraded & JP_POST_HOT_ERROR))
@@ -138,6 +151,8 @@ static int parse(struct jp_post *post, const void *record, size_t size)
     struct jp_cbor_in in;
     const uint8_t *run = NULL;
     size_t run_size = 0;
+    struct jp_post_run_no no;
+    uint64_t stored;
 
     jp_cbor_in_init(&in, record, size);
     if (jp_cbor_get_array(&in) < 9 || jp_cbor_get_uint(&in) != 1)
@@ -157,8 +172,10 @@ static int parse(struct jp_post *post, const void *record, size_t size)
         return 0;
     if (jp_post_adopt_run(post, run, run_size))
         return -EBADMSG;
+    if (jp_post_run_read(run, run_size, &no, &stored) && !jp_post_run_no(post, no.id))
+        jp_post_keep_run(post, &no); // the state was lost
     post->head_run = post->run;
-    post->head_run_known = true;
+    post->head_run_known = post->meta_due = true;
     jp_registers_begin(&post->registers, &post->head_run);
     return 0;
 }

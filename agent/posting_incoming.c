@@ -82,7 +82,17 @@ static void take_command(struct jp_post *post, const json_t *object)
 
 void jp_post_incoming(struct jp_post *post, const struct jp_news *news)
 {
-    json_t *object = json_loadb((const char *)news->payload, news->size, JSON_REJECT_DUPLICATES, NULL);
+    json_t *object;
+
+    if (strcmp(news->topic, post->live_topic) == 0) {
+        jp_post_take_retained(post, news);
+        return;
+    }
+    if (strcmp(news->topic, post->ack_topic) == 0) {
+        jp_post_take_ack(post, news);
+        return;
+    }
+    object = json_loadb((const char *)news->payload, news->size, JSON_REJECT_DUPLICATES, NULL);
 
     if (!json_is_object(object)) {
         if (news->size > 0) // an empty payload is how a retained message is cleared

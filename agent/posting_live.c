@@ -73,7 +73,7 @@ static int message(struct jp_post *post)
         .registers = &post->registers,
     };
 
-    jp_post_head(post, &post->latest, &head);
+    jp_post_head(post, &post->head_run, &post->latest, &head);
     return jp_payload_live(&live, (char *)post->live, jp_post_room(post));
 }
 
@@ -90,8 +90,12 @@ static void publish(struct jp_post *post)
         .content_type = "application/json",
         .aside = true,
     };
-    int rc = size < 0 ? size
-                      : jp_topic_leaf(topic, sizeof topic, post->in->config->mqtt.root, post->in->device, JP_LEAF_LIVE);
+    int rc;
+
+    if (size > 0)
+        jp_post_state_note(post); // a kill does not take what subscribers saw
+    rc = size < 0 ? size
+                  : jp_topic_leaf(topic, sizeof topic, post->in->config->mqtt.root, post->in->device, JP_LEAF_LIVE);
 
     if (rc == 0)
         rc = post->in->link->send(post->in->link, &out);
@@ -104,6 +108,8 @@ static void publish(struct jp_post *post)
 
 bool jp_post_live_held(const struct jp_post *post)
 {
+    if (jp_post_registers_wait(post))
+        return true;
     return !post->live_sent && (post->status_due || jp_post_meta_ready(post) || post->sending == JP_POST_STATUS ||
                                 post->sending == JP_POST_META);
 }

@@ -12,11 +12,6 @@
 #define ITEM_LOSSES_MAX 3  // of the connection during one event, gap or meta, then records pass it
 #define STATUS_RETRY_NS (30 * JP_NS_PER_S)
 
-static int64_t now_ns(const struct jp_post *post)
-{
-    return post->in->clock->mono_ns(post->in->clock);
-}
-
 int jp_post_send(struct jp_post *post, enum jp_post_sending what, enum jp_leaf leaf, int size)
 {
     static const char *const types[] = {"application/json", "application/cbor-seq"};
@@ -52,36 +47,31 @@ size_t jp_post_room(const struct jp_post *post)
     return packet < JP_MESSAGE_MAX ? packet : JP_MESSAGE_MAX;
 }
 
-// The queue's first item was told, or stands aside.
-static void pass_item(struct jp_post *post)
+// Items of a queue are under way.
+static int send_of(struct jp_post *post, struct jp_post_queue *queue, enum jp_leaf leaf, int size)
 {
-    post->told = post->items[0].next;
-    post->item_losses = 0;
-    if (post->items[0].kind == JP_POST_RUN) {
-        if (jp_post_adopt_run(post, post->bytes, post->items[0].size))
-            jp_log_error("a run cannot be packed: its windows are passed over");
-        post->barred = false;
-        post->run_event_sent = false;
-    }
-    jp_post_drop(post, 1);
-    jp_post_cursor_store(post);
+    int rc = jp_post_send(post, JP_POST_OF_ITEM, leaf, size);
+
+    if (rc)
+        return rc;
+    post->from = queue;
+    post->sending_items = 1;
+    post->moved = false;
+    return 0;
 }
 
-// A run has its meta still to come.
-static void pass_event(struct jp_post *post)
+// An event or gap was told, or stands aside.
+static void pass_item(struct jp_post *post, struct jp_post_queue *queue)
 {
     post->item_losses = 0;
-    if (post->items[0].kind == JP_POST_RUN)
-        post->run_event_sent = true;
-    else
-        pass_item(post);
+    jp_post_sent(post, queue, 1);
 }
 
-static void refuse_event(struct jp_post *post, enum jp_leaf leaf, const char *why)
+static void refuse_item(struct jp_post *post, struct jp_post_queue *queue, const char *why)
 {
-    jp_post_put_aside(post);
-    jp_post_refused(post, leaf, why);
-    pass_event(post);
+    jp_post_put_aside(post, queue);
+    jp_post_refused(post, post->leaf, why);
+    pass_item(post, queue);
 }
 
 // why NULL: the connection was lost.
@@ -93,78 +83,53 @@ static void meta_again(struct jp_post *post, const char *why)
         jp_post_refused(post, JP_LEAF_META, why);
 }
 
-static int send_meta(struct jp_post *post, enum jp_post_sending what, const struct jp_run *run)
+static void send_meta(struct jp_post *post)
 {
-    int rc = jp_post_send(post, what, JP_LEAF_META, jp_post_meta(post, run));
+    int rc = jp_post_send(post, JP_POST_META, JP_LEAF_META, jp_post_meta(post));
 
-    if (rc == 0 && run->id == post->head_run.id)
-        post->meta_due = false;
-    if (rc == -EMSGSIZE)
-        meta_again(post, "larger than its largest packet");
-    return rc;
+    post->meta_due = false;
+    if (rc)
+        meta_again(post, rc == -EMSGSIZE ? "larger than its largest packet" : NULL);
 }
 
-static void send_run_meta(struct jp_post *post)
+static void send_item(struct jp_post *post, struct jp_post_queue *queue)
 {
-    static struct jp_run run; // large
-    int rc = jp_run_decode(&run, post->bytes, post->items[0].size);
-
-    if (rc == 0)
-        rc = send_meta(post, JP_POST_RUN_META, &run);
-    if (rc == -EMSGSIZE)
-        pass_item(post);
-    else if (rc)
-        jp_post_back_off(post, &post->item, true);
-}
-
-static void send_event(struct jp_post *post)
-{
-    struct jp_post_item *item = &post->items[0];
+    const uint8_t *bytes;
+    const struct jp_post_item *item = jp_post_first(queue, &bytes);
     enum jp_leaf leaf = item->kind == JP_POST_GAP ? JP_LEAF_GAP : JP_LEAF_EVENT;
-    int size = jp_post_item_message(post, item, post->bytes);
+    int size = jp_post_item_message(post, item, bytes, queue->run);
     int rc;
 
     if (size == -EBADMSG) { // whole by its CRC but not by its content: nobody can read it
         jp_log_warning("a damaged %s is left out", leaf == JP_LEAF_GAP ? "gap" : "event");
         post->degraded |= JP_POST_DAMAGED;
-        pass_item(post);
+        pass_item(post, queue);
         return;
     }
-    rc = jp_post_send(post, JP_POST_OF_ITEM, leaf, size);
+    rc = send_of(post, queue, leaf, size);
+    post->leaf = leaf;
     if (rc == -EMSGSIZE)
-        refuse_event(post, leaf, "larger than its largest packet");
+        refuse_item(post, queue, "larger than its largest packet");
     else if (rc)
         jp_post_back_off(post, &post->item, true);
 }
 
-static void send_item(struct jp_post *post)
-{
-    if (post->items[0].kind == JP_POST_BLOCK)
-        jp_post_send_records(post);
-    else if (post->items[0].kind == JP_POST_RUN && post->run_event_sent)
-        send_run_meta(post);
-    else
-        send_event(post);
-}
-
 bool jp_post_meta_ready(const struct jp_post *post)
 {
-    return post->meta_due && post->head_run_known && now_ns(post) >= post->meta.next_ns &&
-           !(post->item_count > 0 && post->items[0].kind == JP_POST_RUN);
+    return post->meta_due && post->head_run_known && jp_post_now_ns(post) >= post->meta.next_ns;
 }
 
 // The small leaves come first: they are rare, and stay fresh while history is sent.
 static void send_due(struct jp_post *post)
 {
-    int64_t now = now_ns(post);
+    int64_t now = jp_post_now_ns(post);
 
     if (post->status_due || now >= post->next_status_ns) {
         post->status_due = false;
         post->next_status_ns = now + post->in->config->mqtt.status_s * JP_NS_PER_S;
         jp_post_send(post, JP_POST_STATUS, JP_LEAF_STATUS, jp_post_status(post));
     } else if (jp_post_meta_ready(post)) {
-        post->meta_due = false;
-        send_meta(post, JP_POST_META, &post->head_run);
+        send_meta(post);
     } else if (post->aside_count > 0 && now >= post->beside.next_ns) {
         jp_post_send_aside(post);
     }
@@ -175,12 +140,18 @@ void jp_post_pump(struct jp_post *post)
     jp_post_live(post);
     for (int turn = 0; turn < 4 && post->up && post->sending == JP_POST_IDLE; turn++)
         send_due(post);
-    while (post->up && post->sending == JP_POST_IDLE && post->item_count > 0 && now_ns(post) >= post->item.next_ns) {
-        int before = post->item_count;
-        bool event_sent = post->run_event_sent;
+    while (post->up && post->sending == JP_POST_IDLE && jp_post_now_ns(post) >= post->item.next_ns) {
+        struct jp_post_queue *queue = jp_post_front(post);
+        int before;
 
-        send_item(post);
-        if (post->sending == JP_POST_IDLE && post->item_count == before && post->run_event_sent == event_sent)
+        if (!queue)
+            break;
+        before = queue->count - queue->sent;
+        if (jp_post_first(queue, NULL)->kind == JP_POST_BLOCK)
+            jp_post_send_records(post, queue);
+        else
+            send_item(post, queue);
+        if (post->sending == JP_POST_IDLE && queue->count - queue->sent == before)
             break;
     }
 }
@@ -192,41 +163,30 @@ void jp_post_delivered(struct jp_post *post)
     post->sending = JP_POST_IDLE;
     if (what == JP_POST_IDLE)
         return;
+    post->retained.fenced = true;
     if (what != JP_POST_RECORDS)
         jp_post_taken(post, post->leaf);
-    if (what == JP_POST_META || what == JP_POST_RUN_META)
+    if (what == JP_POST_META)
         post->meta = (struct jp_post_retry){0, 0};
     if (what == JP_POST_RECORDS)
         jp_post_records_delivered(post);
-    else if (what == JP_POST_OF_ITEM)
-        pass_event(post);
-    else if (what == JP_POST_RUN_META)
-        pass_item(post);
+    else if (what == JP_POST_OF_ITEM && !post->moved)
+        pass_item(post, post->from);
     else if (what == JP_POST_ASIDE)
         jp_post_aside_delivered(post);
-    else
-        return;
+    if (post->moved)
+        jp_post_moved_sent(post);
+    post->from = NULL;
     if (post->stalled)
         jp_post_read(post);
-}
-
-static void meta_failed(struct jp_post *post, bool of_run, const char *why)
-{
-    meta_again(post, why);
-    if (!of_run)
-        return;
-    if (why || ++post->item_losses >= ITEM_LOSSES_MAX)
-        pass_item(post);
-    else
-        jp_post_back_off(post, &post->item, true);
 }
 
 static void event_failed(struct jp_post *post, const char *why)
 {
     if (!why && ++post->item_losses >= ITEM_LOSSES_MAX)
         why = "the connection ends upon it";
-    if (why)
-        refuse_event(post, post->leaf, why);
+    if (why && !post->moved)
+        refuse_item(post, post->from, why);
     else
         jp_post_back_off(post, &post->item, true);
 }
@@ -242,13 +202,12 @@ void jp_post_failed(struct jp_post *post, int reason, const char *text)
     case JP_POST_IDLE:
         break;
     case JP_POST_STATUS:
-        post->next_status_ns = now_ns(post) + STATUS_RETRY_NS;
+        post->next_status_ns = jp_post_now_ns(post) + STATUS_RETRY_NS;
         if (reason >= 0x80)
             jp_post_refused(post, JP_LEAF_STATUS, why);
         break;
     case JP_POST_META:
-    case JP_POST_RUN_META:
-        meta_failed(post, what == JP_POST_RUN_META, reason >= 0x80 ? why : NULL);
+        meta_again(post, reason >= 0x80 ? why : NULL);
         break;
     case JP_POST_RECORDS:
         jp_post_records_failed(post, reason, why);
@@ -260,4 +219,6 @@ void jp_post_failed(struct jp_post *post, int reason, const char *text)
         jp_post_back_off(post, &post->beside, false);
         break;
     }
+    post->moved = false; // it is the oldest of the backlog now
+    post->from = NULL;
 }

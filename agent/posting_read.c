@@ -8,131 +8,71 @@
 #include <errno.h>
 #include <string.h>
 
-static size_t free_bytes(const struct jp_post *post)
+static bool has_room(const struct jp_post *post)
 {
-    return JP_POST_QUEUE_BYTES - post->used;
-}
-
-// A frame may end a block and be an item itself.
-int jp_post_queue_room(const struct jp_post *post)
-{
-    size_t block = post->block.count > 0 ? post->block.bytes : 0;
-
-    return post->item_count + 2 <= JP_POST_ITEMS && free_bytes(post) >= block + JP_POST_RECORD_MAX;
-}
-
-void jp_post_drop(struct jp_post *post, int count)
-{
-    size_t size = 0;
-
-    for (int i = 0; i < count; i++)
-        size += post->items[i].size;
-    memmove(post->bytes, post->bytes + size, post->used - size);
-    memmove(post->items, post->items + count, (size_t)(post->item_count - count) * sizeof post->items[0]);
-    post->used -= size;
-    post->item_count -= count;
+    return jp_post_queue_room(&post->fresh, post->block.count > 0 ? post->block.bytes : 0);
 }
 
 // Closes the block at hand: from here on its bytes do not change.
 static void flush(struct jp_post *post)
 {
-    struct jp_post_item *item = &post->items[post->item_count];
-    int n;
-
-    if (post->block.count == 0)
-        return;
-    n = jp_block_encode(&post->block, post->bytes + post->used, free_bytes(post));
-    assert(n > 0 && post->item_count < JP_POST_ITEMS);
-    *item = (struct jp_post_item){
+    struct jp_post_queue *fresh = &post->fresh;
+    struct jp_post_item item = {
         .kind = JP_POST_BLOCK,
         .at = post->block_at,
         .before = post->block_before,
         .anchor = post->anchor,
-        .size = (size_t)n,
+        .born_ns = jp_post_now_ns(post),
+        .run = post->run.id,
         .last_seq = post->block.seq + (uint64_t)post->block.count - 1,
         .windows = post->block.count,
         .frame_bytes = post->block_frame_bytes,
     };
-    post->used += (size_t)n;
-    post->item_count++;
+    int n;
+
+    if (post->block.count == 0)
+        return;
+    n = jp_block_encode(&post->block, fresh->bytes + fresh->used, JP_POST_QUEUE_BYTES - fresh->used);
+    assert(n > 0);
+    item.size = (size_t)n;
+    jp_post_queue_put(fresh, &item, fresh->bytes + fresh->used);
     jp_block_clear(&post->block);
     post->block_frame_bytes = 0;
 }
 
 void jp_post_enqueue(struct jp_post *post, enum jp_post_kind kind, const struct jp_frame *frame)
 {
-    assert(post->item_count < JP_POST_ITEMS && free_bytes(post) >= frame->size);
-    post->items[post->item_count++] = (struct jp_post_item){
+    const struct jp_post_item item = {
         .kind = kind,
         .at = frame->at,
         .next = frame->next,
         .before = post->anchor,
         .anchor = post->anchor,
+        .born_ns = jp_post_now_ns(post),
         .size = frame->size,
     };
-    memcpy(post->bytes + post->used, frame->payload, frame->size);
-    post->used += frame->size;
-}
 
-static void count_lost(struct jp_post *post, const char *reason, const struct jp_lost *more)
-{
-    for (int i = 0; i < JP_LOST_MAX; i++) {
-        struct jp_lost *one = &post->lost[i];
-
-        if (one->reason && strcmp(one->reason, reason) != 0)
-            continue;
-        one->mj_known = (one->windows == 0 || one->mj_known) && more->mj_known;
-        one->reason = reason;
-        one->windows += more->windows;
-        one->ms += more->ms;
-        one->mj += more->mj;
-        return;
-    }
-}
-
-static const char *reason_word(const char *text)
-{
-    static const char *const words[] = {"hot_full", "spool_full", "keep_days", "refused", "damaged", "io_error"};
-
-    for (size_t i = 0; i < sizeof words / sizeof words[0]; i++)
-        if (strcmp(words[i], text) == 0)
-            return words[i];
-    return "damaged";
-}
-
-// A gap of an early writer does not say by itself.
-static bool of_total(const struct jp_post *post, const struct jp_gap *gap, int c)
-{
-    const struct jp_run *run = &post->head_run;
-
-    if (gap->named)
-        return gap->total_known && gap->in_total[c];
-    return post->head_run_known && gap->run == run->id && run->total_known && run->channels[c].in_total;
-}
-
-void jp_post_lost(struct jp_post *post, const struct jp_gap *gap)
-{
-    struct jp_lost lost = {.windows = gap->windows, .ms = gap->span_ms};
-
-    for (int c = 0; c < gap->channel_count; c++) {
-        if (!gap->known[c] || !of_total(post, gap, c))
-            continue;
-        lost.mj += gap->mj[c];
-        lost.mj_known = true;
-    }
-    count_lost(post, reason_word(gap->reason), &lost);
+    jp_post_queue_put(&post->fresh, &item, frame->payload);
 }
 
 static void note_window(struct jp_post *post, const struct jp_frame *frame, const struct jp_window *window)
 {
+    struct jp_post_state *state = &post->state;
+
     post->pending_windows++;
     post->pending_bytes += frame->next.offset - frame->at.offset;
     if (!post->head_run_known || window->run != post->head_run.id)
         return;
     post->newest = *window;
     post->newest_known = true;
-    post->newest_ns = post->in->clock->mono_ns(post->in->clock);
+    post->newest_ns = jp_post_now_ns(post);
     jp_registers_count(&post->registers, window);
+    if (state->last_run != window->run || !state->last_known || window->seq > state->last_seq) {
+        state->last_seq = window->seq;
+        state->last_known = true;
+    }
+    state->last_run = window->run;
+    state->last_clean = false;
 }
 
 static void note_run(struct jp_post *post, const struct jp_frame *frame)
@@ -141,9 +81,30 @@ static void note_run(struct jp_post *post, const struct jp_frame *frame)
 
     if (jp_run_decode(&run, frame->payload, frame->size) || (post->head_run_known && run.id == post->head_run.id))
         return;
+    jp_post_number(post, run.id);
     post->head_run = run;
-    post->head_run_known = true;
+    post->head_run_known = post->meta_due = true;
     jp_registers_begin(&post->registers, &post->head_run);
+    if (!post->registers.past) // else it was read once more
+        jp_post_state_save(post, false);
+}
+
+static bool is_of_run(const struct jp_frame *frame, bool *stop)
+{
+    struct jp_event event;
+
+    if (jp_event_decode(&event, frame->payload, frame->size) || strcmp(event.kind, "run") != 0)
+        return false;
+    *stop = strstr(event.detail, "\"stop\"") != NULL;
+    return true;
+}
+
+static void note_event(struct jp_post *post, const struct jp_frame *frame)
+{
+    bool stop;
+
+    if (is_of_run(frame, &stop) && stop)
+        post->state.last_clean = true;
 }
 
 // What live, status and the clock's repair need of a frame, each frame once.
@@ -159,10 +120,26 @@ static void note(struct jp_post *post, const struct jp_frame *frame, const struc
         note_run(post, frame);
     else if (frame->type == JP_FRAME_WINDOW && window)
         note_window(post, frame, window);
+    else if (frame->type == JP_FRAME_EVENT)
+        note_event(post, frame);
     else if (frame->type == JP_FRAME_GAP && jp_gap_decode(&gap, frame->payload, frame->size) == 0)
         jp_post_lost(post, &gap);
     else if (frame->type == JP_FRAME_ANCHOR && jp_anchor_decode(&anchor, frame->payload, frame->size) == 0)
         post->latest = (struct jp_post_anchor){true, anchor};
+}
+
+static void uncount(struct jp_post *post, const struct jp_frame *frame)
+{
+    post->pending_windows--;
+    post->pending_bytes -= frame->next.offset - frame->at.offset;
+}
+
+// Put into the durable spool before a kill, and not released here.
+static bool is_stored(const struct jp_post *post)
+{
+    const struct jp_post_store *store = &post->store;
+
+    return store->last_known && post->window.run == store->last_run && post->window.seq <= store->last_seq;
 }
 
 static void pack(struct jp_post *post, const struct jp_frame *frame)
@@ -171,6 +148,10 @@ static void pack(struct jp_post *post, const struct jp_frame *frame)
 
     if (post->run_known && post->window.run == post->run.id) {
         jp_post_seen_window(post, frame);
+        if (is_stored(post)) {
+            uncount(post, frame);
+            return;
+        }
         rc = jp_block_add(&post->block, &post->window);
     }
     if (rc == -EXDEV) {
@@ -179,8 +160,7 @@ static void pack(struct jp_post *post, const struct jp_frame *frame)
     }
     if (rc) { // its RUN frame was damaged: nobody can say what its columns are
         jp_post_damaged(post, frame);
-        post->pending_windows--;
-        post->pending_bytes -= frame->next.offset - frame->at.offset;
+        uncount(post, frame);
         return;
     }
     if (post->block.count == 1) {
@@ -194,6 +174,7 @@ static void pack(struct jp_post *post, const struct jp_frame *frame)
 
 int jp_post_adopt_run(struct jp_post *post, const void *payload, size_t size)
 {
+    uint8_t *before = post->run_before_payload;
     int rc;
 
     post->run_before = post->run;
@@ -204,6 +185,9 @@ int jp_post_adopt_run(struct jp_post *post, const void *payload, size_t size)
         rc = jp_block_begin(&post->block, &post->run, post->run.columns);
     if (rc)
         return rc;
+    post->run_before_payload = post->run_payload;
+    post->run_before_size = post->run_size;
+    post->run_payload = before;
     memmove(post->run_payload, payload, size);
     post->run_size = size;
     post->run_known = true;
@@ -216,16 +200,32 @@ static void anchor_from_header(struct jp_post *post)
     const struct jp_segment_header *header = &post->tail.file.header;
     struct jp_anchor anchor = {.boot_ms = header->boot_ms, .off_ms = header->real_ms - header->boot_ms, .err_ms = -1};
 
-    if (post->spool_id[0] == '\0' && header->version > 0)
-        for (size_t i = 0; i < sizeof header->spool_id; i++)
-            for (int half = 0; half < 2; half++)
-                post->spool_id[2 * i + (size_t)half] = "0123456789abcdef"[header->spool_id[i] >> (half ? 0 : 4) & 15];
     if (post->anchor.known || header->version == 0)
         return;
     anchor.clock = strcmp(header->clock, "synced") == 0 ? JP_CLOCK_SYNCED : JP_CLOCK_UNSYNCED;
     post->anchor = (struct jp_post_anchor){true, anchor};
     if (!post->latest.known)
         post->latest = post->anchor;
+}
+
+static void enqueue_run(struct jp_post *post, const struct jp_frame *frame, const struct jp_run *run)
+{
+    static uint8_t bytes[JP_POST_RECORD_MAX];
+    struct jp_frame made = {.at = frame->at, .next = frame->next, .payload = bytes};
+    int size = jp_post_run_frame(jp_post_number(post, run->id), frame, bytes, sizeof bytes);
+
+    if (size < 0) { // larger than any that meter writes
+        jp_post_damaged(post, frame);
+        return;
+    }
+    made.size = (size_t)size;
+    post->run_at = frame->at;
+    post->barred = true;
+    jp_post_enqueue(post, JP_POST_RUN, &made);
+    size = jp_post_run_event(post, run, bytes, sizeof bytes);
+    made.size = size > 0 ? (size_t)size : 0;
+    if (size > 0)
+        jp_post_enqueue(post, JP_POST_EVENT, &made);
 }
 
 static void take_run(struct jp_post *post, const struct jp_frame *frame)
@@ -243,17 +243,16 @@ static void take_run(struct jp_post *post, const struct jp_frame *frame)
         post->anchor.known = false;
         anchor_from_header(post);
     }
-    jp_post_enqueue(post, JP_POST_RUN, frame);
-    post->items[post->item_count - 1].began_ms = post->tail.file.header.boot_ms;
-    post->barred = true;
+    enqueue_run(post, frame, &run);
 }
 
-// The event of a run's start is said from its RUN frame: with what only post knows of it.
-static bool of_run(const struct jp_frame *frame)
+static void take_event(struct jp_post *post, const struct jp_frame *frame, bool told)
 {
-    struct jp_event event;
+    bool stop;
 
-    return jp_event_decode(&event, frame->payload, frame->size) == 0 && strcmp(event.kind, "run") == 0;
+    // A run's start is said with what only post knows of it.
+    if (!told && (!is_of_run(frame, &stop) || stop))
+        jp_post_enqueue(post, JP_POST_EVENT, frame);
 }
 
 static void take(struct jp_post *post, const struct jp_frame *frame)
@@ -276,8 +275,7 @@ static void take(struct jp_post *post, const struct jp_frame *frame)
             post->anchor = (struct jp_post_anchor){true, anchor};
         break;
     case JP_FRAME_EVENT:
-        if (!told && !of_run(frame))
-            jp_post_enqueue(post, JP_POST_EVENT, frame);
+        take_event(post, frame, told);
         break;
     case JP_FRAME_GAP:
         flush(post);
@@ -332,12 +330,13 @@ static void look_ahead(struct jp_post *post)
         hot_error(post, rc);
 }
 
-void jp_post_read(struct jp_post *post)
+// Takes frames until there are none, there is no room, or a RUN waits. What the reader said last.
+static int take_all(struct jp_post *post)
 {
     struct jp_frame frame;
     int rc = JP_HOT_FRAME;
 
-    while (!post->barred && jp_post_queue_room(post)) {
+    while (!post->barred && has_room(post)) {
         bool window;
 
         rc = jp_hot_reader_next(&post->tail, &frame);
@@ -356,11 +355,35 @@ void jp_post_read(struct jp_post *post)
         note(post, &frame, window ? &post->window : NULL);
         take(post, &frame);
     }
+    return rc;
+}
+
+// A RUN that nothing stands before any more.
+static bool pass_run(struct jp_post *post)
+{
+    struct jp_post_queue *fresh = &post->fresh;
+
+    if (!post->barred || fresh->items[0].kind != JP_POST_RUN)
+        return false;
+    if (jp_post_adopt_run(post, fresh->bytes, fresh->items[0].size))
+        jp_log_error("a run cannot be packed: its windows are passed over");
+    post->barred = false;
+    jp_post_queue_drop(fresh, 1);
+    return true;
+}
+
+void jp_post_read(struct jp_post *post)
+{
+    int rc;
+
+    do
+        rc = take_all(post);
+    while (pass_run(post));
     if (rc < 0)
         hot_error(post, rc);
     else if (rc == JP_HOT_NOT_YET)
         post->degraded &= ~(unsigned)JP_POST_HOT_ERROR;
-    post->stalled = post->barred || !jp_post_queue_room(post);
+    post->stalled = post->barred || !has_room(post);
     if (post->stalled) {
         look_ahead(post);
         return;

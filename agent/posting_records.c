@@ -20,53 +20,48 @@ enum reason {
     REASON_PAYLOAD_INVALID = 0x99,
 };
 
-static bool same_anchor(const struct jp_post_anchor *a, const struct jp_post_anchor *b)
-{
-    return a->known == b->known &&
-           (!a->known || (a->anchor.off_ms == b->anchor.off_ms && a->anchor.clock == b->anchor.clock &&
-                          a->anchor.err_ms == b->anchor.err_ms));
-}
-
 // How many blocks at the queue's front may share one message.
-static int blocks_together(const struct jp_post *post)
+static int blocks_together(const struct jp_post *post, const struct jp_post_queue *queue)
 {
+    const struct jp_post_item *items = queue->items + queue->sent;
     int rate = post->in->config->mqtt.backlog_blocks_per_s;
     int most = rate > 0 && rate < JP_POST_ITEMS ? rate : JP_POST_ITEMS;
     int n = 0;
 
     if (post->in->config->mqtt.format == JP_RECORDS_CBOR && post->limit < most)
         most = post->limit;
-
-    while (n < post->item_count && n < most && post->items[n].kind == JP_POST_BLOCK &&
-           same_anchor(&post->items[n].anchor, &post->items[0].anchor))
+    while (queue->sent + n < queue->count && n < most && items[n].kind == JP_POST_BLOCK &&
+           jp_post_same_anchor(&items[n].anchor, &items[0].anchor))
         n++;
     return n;
 }
 
-static int records_cbor(struct jp_post *post, const struct jp_records_head *head)
+static int records_cbor(struct jp_post *post, const struct jp_post_queue *queue, const struct jp_records_head *head)
 {
-    size_t room = jp_post_room(post), from = 0;
-    int most = blocks_together(post);
+    const struct jp_post_item *items = queue->items + queue->sent;
+    size_t room = jp_post_room(post), from = queue->sent_bytes;
+    int most = blocks_together(post, queue);
     int used = jp_payload_head(head, post->message, room);
 
     post->sending_blocks = 0;
     if (used < 0)
         return used;
-    for (int i = 0; i < most && (size_t)used + post->items[i].size <= room; i++) {
-        memcpy(post->message + used, post->bytes + from, post->items[i].size);
-        used += (int)post->items[i].size;
-        from += post->items[i].size;
+    for (int i = 0; i < most && (size_t)used + items[i].size <= room; i++) {
+        memcpy(post->message + used, queue->bytes + from, items[i].size);
+        used += (int)items[i].size;
+        from += items[i].size;
         post->sending_blocks++;
     }
     post->sending_count = post->sending_blocks;
     return post->sending_blocks > 0 ? used : -EMSGSIZE;
 }
 
-static int records_json(struct jp_post *post, const struct jp_records_head *head)
+static int records_json(struct jp_post *post, const struct jp_post_queue *queue, const struct jp_records_head *head)
 {
     struct jp_payload_windows array;
-    size_t room = jp_post_room(post), from = 0;
-    int most = blocks_together(post), part = post->part;
+    const struct jp_post_item *items = queue->items + queue->sent;
+    size_t room = jp_post_room(post), from = queue->sent_bytes;
+    int most = blocks_together(post, queue), part = post->part_of == queue ? post->part : 0;
 
     post->sending_blocks = 0;
     post->sending_windows = 0;
@@ -75,16 +70,16 @@ static int records_json(struct jp_post *post, const struct jp_records_head *head
     jp_payload_windows_begin(&array, (char *)post->message, room);
     array.most = post->limit;
     for (int i = 0; i < most; i++) {
-        int next = jp_payload_windows_add(&array, head, post->bytes + from, post->items[i].size, part);
+        int next = jp_payload_windows_add(&array, head, queue->bytes + from, items[i].size, part);
 
         if (next < 0)
             return next;
-        if (next < post->items[i].windows) {
+        if (next < items[i].windows) {
             post->sending_windows = next - part > 0 ? next : part;
             break;
         }
         post->sending_blocks++;
-        from += post->items[i].size;
+        from += items[i].size;
         part = 0;
     }
     post->sending_count = array.count;
@@ -97,13 +92,17 @@ static void refuse(struct jp_post *post, const char *why)
     jp_post_refused(post, JP_LEAF_RECORDS, why);
 }
 
-void jp_post_send_records(struct jp_post *post)
+void jp_post_send_records(struct jp_post *post, struct jp_post_queue *queue)
 {
     struct jp_records_head head;
     int size;
 
-    jp_post_head(post, &post->items[0].anchor, &head);
-    size = post->in->config->mqtt.format == JP_RECORDS_CBOR ? records_cbor(post, &head) : records_json(post, &head);
+    jp_post_head(post, queue->run, &jp_post_first(queue, NULL)->anchor, &head);
+    size = post->in->config->mqtt.format == JP_RECORDS_CBOR ? records_cbor(post, queue, &head)
+                                                            : records_json(post, queue, &head);
+    post->from = queue;
+    post->sending_items = post->sending_blocks;
+    post->moved = false;
     if (size == -EMSGSIZE) {
         refuse(post, "a block is larger than its largest packet");
         jp_post_back_off(post, &post->item, false);
@@ -116,18 +115,13 @@ static void release_blocks(struct jp_post *post)
 {
     int rate = post->in->config->mqtt.backlog_blocks_per_s;
 
-    for (int i = 0; i < post->sending_blocks; i++) {
-        post->pending_windows -= (uint64_t)post->items[i].windows;
-        post->pending_bytes -= post->items[i].frame_bytes;
-        post->released_run = post->run.id;
-        post->released_seq = post->items[i].last_seq;
-    }
-    post->part = post->in->config->mqtt.format == JP_RECORDS_JSON ? post->sending_windows : 0;
-    jp_post_drop(post, post->sending_blocks);
     if (rate > 0)
-        post->item.next_ns = post->in->clock->mono_ns(post->in->clock) + post->sending_blocks * JP_NS_PER_S / rate;
-    if (post->sending_blocks > 0)
-        jp_post_cursor_store(post);
+        post->item.next_ns = jp_post_now_ns(post) + post->sending_blocks * JP_NS_PER_S / rate;
+    if (post->moved)
+        return; // with the rest of what was moved
+    post->part = post->in->config->mqtt.format == JP_RECORDS_JSON ? post->sending_windows : 0;
+    post->part_of = post->from;
+    jp_post_sent(post, post->from, post->sending_items);
 }
 
 // What a broker does not take in large messages it may take in larger ones some day.
@@ -168,6 +162,18 @@ static void lost(struct jp_post *post)
     jp_post_back_off(post, &post->item, smaller || post->losses < LOSSES_MAX);
 }
 
+// The broker does not take what the message says. Alone each block shows whether it is the one: that one is parked.
+static bool give_up(struct jp_post *post)
+{
+    if (!split(post) && jp_post_park(post, post->from))
+        return false; // the disk does not take it either
+    post->tries = 0;
+    post->refused_blocks = 0;
+    post->item = (struct jp_post_retry){0, 0};
+    jp_post_taken(post, JP_LEAF_RECORDS);
+    return true;
+}
+
 void jp_post_records_failed(struct jp_post *post, int reason, const char *text)
 {
     bool content = reason == REASON_TOPIC_INVALID || reason == REASON_PAYLOAD_INVALID;
@@ -180,5 +186,7 @@ void jp_post_records_failed(struct jp_post *post, int reason, const char *text)
         return;
     post->tries++;
     refuse(post, text);
+    if (content && post->tries >= TRIES_MAX && !post->moved && give_up(post))
+        return;
     jp_post_back_off(post, &post->item, content && post->tries < TRIES_MAX);
 }

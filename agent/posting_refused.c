@@ -62,9 +62,10 @@ static void drop_first(struct jp_post *post)
     memmove(post->aside, post->aside + 1, (size_t)post->aside_count * sizeof post->aside[0]);
 }
 
-void jp_post_put_aside(struct jp_post *post)
+void jp_post_put_aside(struct jp_post *post, struct jp_post_queue *queue)
 {
-    const struct jp_post_item *item = &post->items[0];
+    const uint8_t *from;
+    const struct jp_post_item *item = jp_post_first(queue, &from);
     uint8_t *bytes = malloc(item->size + 1);
 
     if (post->aside_count == JP_POST_ASIDE_MAX) {
@@ -74,7 +75,7 @@ void jp_post_put_aside(struct jp_post *post)
     if (post->aside_count == 0)
         jp_post_back_off(post, &post->beside, true);
     if (bytes) {
-        memcpy(bytes, post->bytes, item->size);
+        memcpy(bytes, from, item->size);
         post->aside[post->aside_count++] = (struct jp_post_aside){*item, bytes};
     } else {
         jp_log_error("no memory for a refused event or gap: it is given up");
@@ -86,7 +87,7 @@ void jp_post_send_aside(struct jp_post *post)
 {
     const struct jp_post_aside *first = &post->aside[0];
     enum jp_leaf leaf = first->item.kind == JP_POST_GAP ? JP_LEAF_GAP : JP_LEAF_EVENT;
-    int size = jp_post_item_message(post, &first->item, first->bytes);
+    int size = jp_post_item_message(post, &first->item, first->bytes, &post->run);
 
     if (jp_post_send(post, JP_POST_ASIDE, leaf, size))
         jp_post_back_off(post, &post->beside, false);
@@ -97,4 +98,16 @@ void jp_post_aside_delivered(struct jp_post *post)
     drop_first(post);
     post->beside = (struct jp_post_retry){0, 0};
     jp_post_recount(post);
+}
+
+int jp_post_aside_store(struct jp_post *post)
+{
+    struct jp_spool_now now = jp_post_spool_now(post);
+
+    for (int i = 0; i < post->aside_count && post->store.open; i++)
+        jp_spool_append(&post->store.spool, post->aside[i].item.kind == JP_POST_GAP ? JP_FRAME_GAP : JP_FRAME_EVENT,
+                        post->aside[i].bytes, post->aside[i].item.size);
+    if (post->aside_count == 0 || (post->store.open && jp_spool_commit(&post->store.spool, &now) == 0))
+        return 0;
+    return post->aside_count;
 }

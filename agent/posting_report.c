@@ -12,13 +12,27 @@
 #include <sys/resource.h>
 #include <unistd.h>
 
-void jp_post_head(const struct jp_post *post, const struct jp_post_anchor *anchor, struct jp_records_head *head)
+// The clock was set later in that boot: what it was then tells what it should have been.
+static const struct jp_post_anchor *repaired(struct jp_post *post, const struct jp_run *run,
+                                             const struct jp_post_anchor *anchor)
 {
-    const struct jp_post_anchor *use = anchor;
+    const struct jp_post_anchor *latest = &post->latest;
+
+    if (!post->head_run_known || strcmp(run->boot, post->head_run.boot) != 0)
+        latest = jp_post_repair(post, run->boot);
+    else if (latest->anchor.clock != JP_CLOCK_SYNCED)
+        return NULL;
+    return latest->known && latest->anchor.boot_ms >= anchor->anchor.boot_ms ? latest : NULL;
+}
+
+void jp_post_head(struct jp_post *post, const struct jp_run *run, const struct jp_post_anchor *anchor,
+                  struct jp_records_head *head)
+{
+    const struct jp_post_anchor *better;
 
     *head = (struct jp_records_head){
         .device = post->in->device,
-        .boot = post->run.boot,
+        .boot = run->boot,
         .err_ms = -1,
         .factor = post->factor,
         .pue = post->in->config->location.pue,
@@ -26,15 +40,14 @@ void jp_post_head(const struct jp_post *post, const struct jp_post_anchor *ancho
     if (!anchor->known)
         return;
     head->clock = (enum jp_clock_state)anchor->anchor.clock;
-    // The clock was set later in this boot: what it is now tells what it should have been.
-    if (head->clock == JP_CLOCK_UNSYNCED && post->latest.known && post->latest.anchor.clock == JP_CLOCK_SYNCED &&
-        post->latest.anchor.boot_ms >= anchor->anchor.boot_ms && strcmp(post->run.boot, post->head_run.boot) == 0) {
-        use = &post->latest;
+    better = head->clock == JP_CLOCK_UNSYNCED ? repaired(post, run, anchor) : NULL;
+    if (better) {
+        anchor = better;
         head->clock = JP_CLOCK_ESTIMATED;
     }
     head->off_known = true;
-    head->off_ms = use->anchor.off_ms;
-    head->err_ms = use->anchor.err_ms;
+    head->off_ms = anchor->anchor.off_ms;
+    head->err_ms = anchor->anchor.err_ms;
 }
 
 static int64_t rss_kb(const struct jp_post *post)
@@ -64,15 +77,6 @@ static double cpu_s(void)
            (double)(usage.ru_utime.tv_usec + usage.ru_stime.tv_usec) / 1e6;
 }
 
-static uint64_t lost_windows(const struct jp_post *post)
-{
-    uint64_t sum = 0;
-
-    for (int i = 0; i < JP_LOST_MAX; i++)
-        sum += post->lost[i].windows;
-    return sum;
-}
-
 static void judge_silence(struct jp_post *post)
 {
     const struct jp_config *config = post->in->config;
@@ -88,7 +92,7 @@ bool jp_post_status_changed(struct jp_post *post)
 {
     judge_silence(post);
     return post->status_as_sent.degraded != post->degraded || post->status_as_sent.refused != post->refused ||
-           post->status_as_sent.lost != lost_windows(post) ||
+           post->status_as_sent.lost != jp_post_lost_windows(post) ||
            post->status_as_sent.clock != post->in->clock->sync(post->in->clock, NULL);
 }
 
@@ -108,20 +112,27 @@ int jp_post_status(struct jp_post *post)
         unsigned bit;
         const char *word;
     } words[] = {
-        {JP_POST_REFUSED, "refused"},    {JP_POST_DAMAGED, "damaged"},     {JP_POST_HOT_FULL, "hot_full"},
-        {JP_POST_HOT_ERROR, "io_error"}, {JP_POST_SILENT, "meter_silent"},
+        {JP_POST_REFUSED, "refused"},       {JP_POST_DAMAGED, "damaged"},     {JP_POST_HOT_FULL, "hot_full"},
+        {JP_POST_HOT_ERROR, "io_error"},    {JP_POST_SILENT, "meter_silent"}, {JP_POST_DISK_FULL, "disk_full"},
+        {JP_POST_DISK_ERROR, "disk_error"},
     };
     enum jp_clock_state clock = post->in->clock->sync(post->in->clock, NULL);
     struct jp_status status = {
         .clock = jp_clock_state_name(clock),
-        .pending_windows = post->pending_windows,
+        .pending_windows = post->pending_windows + jp_post_backlog_windows(post),
         .pending_bytes = post->pending_bytes,
         .loss_window_s = jp_config_loss_window_s(post->in->config),
         .refused = post->refused,
         .cpu_s = cpu_s(),
         .rss_kb = rss_kb(post),
+        .flash_bytes = (int64_t)post->state.bytes,
     };
     int n = 0;
+
+    if (post->store.open) {
+        status.pending_bytes += jp_spool_pending_bytes(&post->store.spool);
+        status.flash_bytes += (int64_t)post->store.spool.counts.flash_bytes;
+    }
 
     judge_silence(post);
     judge_room(post);
@@ -131,13 +142,22 @@ int jp_post_status(struct jp_post *post)
             status.degraded[n++] = words[i].word;
     post->status_as_sent.degraded = post->degraded;
     post->status_as_sent.refused = post->refused;
-    post->status_as_sent.lost = lost_windows(post);
+    post->status_as_sent.lost = jp_post_lost_windows(post);
     post->status_as_sent.clock = clock;
     return jp_payload_status(&status, (char *)post->message, JP_MESSAGE_MAX);
 }
 
-int jp_post_meta(struct jp_post *post, const struct jp_run *run)
+static void spool_id(const struct jp_post *post, char text[33])
 {
-    return jp_json_dump(jp_meta_json(run, &post->factor, post->in->config->location.pue, post->spool_id),
+    for (int i = 0; i < 16; i++)
+        snprintf(text + 2 * i, 3, "%02x", post->state.spool_id[i]);
+}
+
+int jp_post_meta(struct jp_post *post)
+{
+    char id[33];
+
+    spool_id(post, id);
+    return jp_json_dump(jp_meta_json(&post->head_run, &post->factor, post->in->config->location.pue, id),
                         (char *)post->message, jp_post_room(post));
 }

@@ -204,10 +204,14 @@ int jp_fs_make_dirs(const struct jp_fs *fs, const char *path, mode_t mode)
 {
     char part[JP_PATH_MAX];
     size_t size = strlen(path);
-    int rc = -EEXIST;
+    int rc;
 
     if (size >= sizeof part)
         return -ENAMETOOLONG;
+    rc = fs->mkdir(fs, path, mode);
+    if (rc != -ENOENT)
+        return rc == 0 ? 1 : rc == -EEXIST ? 0 : rc;
+    rc = -EEXIST;
     for (size_t i = 1; i <= size && (rc == 0 || rc == -EEXIST); i++) {
         if (path[i] != '/' && path[i] != '\0')
             continue;

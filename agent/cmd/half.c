@@ -195,11 +195,13 @@ int jp_half_post(const struct jp_half_setup *setup)
 {
     static struct jp_posting_topics topics; // as long as the link
     static char device[JP_DEVICE_MAX];
+    char boot[37];
     struct jp_posting posting = {.clock = &jp_clock_real,
                                  .fs = &jp_fs_real,
                                  .entropy = &jp_entropy_real,
                                  .config = setup->config,
                                  .device = device,
+                                 .boot = boot,
                                  .stop = &stop};
     struct jp_lock lock;
     int rc = jp_half_device(setup, device, sizeof device); // a serial number may be for root's eyes only
@@ -208,6 +210,7 @@ int jp_half_post(const struct jp_half_setup *setup)
         return rc;
     if (become(setup, true))
         return JP_EXIT_FAILED;
+    jp_boot_id(boot);
     rc = keep_others_out(&lock, setup, "post");
     if (rc || stop)
         return rc;

@@ -109,6 +109,12 @@ static const char *advice(int error)
     }
 }
 
+// A disk that fails or is full may come back: post measures on and tries again.
+static bool may_pass(int error)
+{
+    return error == EROFS || error == ENOSPC || error == EDQUOT || error == EIO;
+}
+
 int jp_identity_folders(const struct jp_config *config, const struct jp_identity *identity, bool with_spool)
 {
     int rc = make_folder(config->paths_hot, 02770, identity);
@@ -118,6 +124,10 @@ int jp_identity_folders(const struct jp_config *config, const struct jp_identity
         key = "spool";
         path = config->paths_spool;
         rc = make_folder(path, 0750, identity);
+        if (may_pass(-rc)) {
+            jp_log_warning("paths.%s %s cannot be made: %s; it is tried again", key, path, strerror(-rc));
+            rc = 0;
+        }
     }
     if (rc)
         jp_log_error("paths.%s %s cannot be made for user %u: %s; %s", key, path, (unsigned)identity->uid,
@@ -137,6 +147,8 @@ int jp_identity_can_write(const struct jp_config *config, bool with_spool)
         if (access(folders[i].path, R_OK | W_OK | X_OK) == 0)
             continue;
         rc = -errno;
+        if (i == 1 && (may_pass(-rc) || rc == -ENOENT)) // post says it, and tries again
+            continue;
         jp_log_error("paths.%s %s cannot be used by user %u: %s; %s", folders[i].key, folders[i].path,
                      (unsigned)geteuid(), strerror(-rc), advice(-rc));
         return rc;

@@ -244,6 +244,13 @@ void jp_spool_rewind(struct jp_spool *spool)
     jp_spool_reader_seek(&spool->reader, spool->cursor);
 }
 
+void jp_spool_skip(struct jp_spool *spool, struct jp_pos pos)
+{
+    if (jp_pos_compare(spool->handed, pos) < 0)
+        spool->handed = pos;
+    jp_spool_reader_seek(&spool->reader, pos);
+}
+
 void jp_spool_release(struct jp_spool *spool, struct jp_pos pos)
 {
     if (jp_pos_compare(pos, spool->cursor) <= 0)
@@ -256,6 +263,11 @@ void jp_spool_release(struct jp_spool *spool, struct jp_pos pos)
 bool jp_spool_pending(const struct jp_spool *spool)
 {
     return spool->attached && spool->lowest > 0 && jp_pos_compare(spool->cursor, spool->reader.end) < 0;
+}
+
+struct jp_pos jp_spool_end(const struct jp_spool *spool)
+{
+    return spool->reader.end;
 }
 
 struct pending {

@@ -192,12 +192,16 @@ void jp_spool_forget(struct jp_spool *spool);
 int jp_spool_next(struct jp_spool *spool, struct jp_frame *frame);
 // The next frame is again the first that is not released.
 void jp_spool_rewind(struct jp_spool *spool);
+// The next frame is the first at or above `pos`, which no frame handed out lies above; nothing is released.
+void jp_spool_skip(struct jp_spool *spool, struct jp_pos pos);
 // Everything below `pos` (frame.next of the last released frame) is released; lower than the cursor: nothing
 // happens. RUN, ANCHOR and SEAL need no release of their own. Writes nothing: tend, close and every unlink save
 // the cursor.
 void jp_spool_release(struct jp_spool *spool, struct jp_pos pos);
 // Whether a durable frame may lie at or above the cursor; true also for zero bytes not looked at yet.
 bool jp_spool_pending(const struct jp_spool *spool);
+// The place behind the last durable frame.
+struct jp_pos jp_spool_end(const struct jp_spool *spool);
 // An upper bound of the bytes at or above the cursor, held ones included. Looks at the folder.
 int64_t jp_spool_pending_bytes(const struct jp_spool *spool);
 

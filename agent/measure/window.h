@@ -79,7 +79,7 @@ struct jp_event {
     int64_t boot_ms;
     char kind[24];
     char channel[JP_NAME_MAX]; // "" none
-    char detail[256];
+    char detail[512];
 };
 
 int jp_event_encode(const struct jp_event *event, void *buffer, size_t size);

@@ -86,6 +86,15 @@ struct jp_block_reader {
     } span;
 };
 
+struct jp_block_head {
+    uint64_t run, seq;
+    int count;
+    int64_t t0_ms;
+};
+
+// What a block says first, without a look at the rest. 0, or -EBADMSG.
+int jp_block_peek(struct jp_block_head *head, const void *bytes, size_t size);
+
 // Opens an encoded block; `bytes` are borrowed. 0, or -EBADMSG. Unknown options are passed over.
 int jp_block_read(struct jp_block_reader *reader, const void *bytes, size_t size);
 // The next window: run, seq, t0_ms, span_ms and of each channel all but raw_uj. 1, 0 after the last, -EBADMSG.

@@ -143,6 +143,24 @@ static void read_names(struct jp_block_reader *reader, struct jp_cbor_in *in)
     }
 }
 
+int jp_block_peek(struct jp_block_head *head, const void *bytes, size_t size)
+{
+    struct jp_cbor_in in;
+    int64_t count;
+
+    jp_cbor_in_init(&in, bytes, size);
+    if (jp_cbor_get_array(&in) != 9)
+        return -EBADMSG;
+    head->run = jp_cbor_get_uint(&in);
+    head->seq = jp_cbor_get_uint(&in);
+    count = jp_cbor_get_int(&in);
+    head->t0_ms = jp_cbor_get_int(&in);
+    if (!in_range(&in, count, 1, JP_BLOCK_WINDOWS_MAX) || head->seq > UINT64_MAX - JP_BLOCK_WINDOWS_MAX)
+        return -EBADMSG;
+    head->count = (int)count;
+    return 0;
+}
+
 int jp_block_read(struct jp_block_reader *reader, const void *bytes, size_t size)
 {
     struct jp_cbor_in in;

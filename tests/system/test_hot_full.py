@@ -1,7 +1,9 @@
 # SPDX-License-Identifier: Apache-2.0
-"""No broker for long: the hot spool grows to hot.max_bytes and no further, and what no longer fits is one gap with its joules."""
+"""No broker and a full disk for long: the hot spool grows to hot.max_bytes and no further, and what no longer fits is one
+gap with its joules."""
 import os
 import signal
+import subprocess
 import time
 import unittest
 
@@ -11,6 +13,22 @@ MAX_BYTES = 65536
 
 
 class HotFull(unittest.TestCase):
+    def full_disk(self, scratch):
+        """A folder on a file system without a byte to spare."""
+        if os.geteuid() != 0:
+            self.skipTest("skipped: only root can mount a small file system")
+        path = scratch.path("full")
+        os.mkdir(path)
+        subprocess.run(["mount", "-t", "tmpfs", "-o", "size=64k", "tmpfs", path], check=True)
+        self.addCleanup(subprocess.run, ["umount", "-l", path], check=True)
+        with open(os.path.join(path, "filler"), "wb", buffering=0) as file:
+            try:
+                while file.write(bytes(4096)):
+                    pass
+            except OSError:
+                pass
+        return path
+
     def test_every_millijoule_is_a_window_or_counted_in_a_gap(self):
         scratch = Scratch()
         self.addCleanup(scratch.close)
@@ -22,7 +40,8 @@ class HotFull(unittest.TestCase):
         broker = Broker()
         self.addCleanup(broker.close)
         broker.stop()
-        agent = Agent({"mqtt.url": broker.url, "mqtt.live_s": 1, "mqtt.retry_max_s": 1, "hot.max_bytes": MAX_BYTES,
+        spool = self.full_disk(scratch)
+        agent = Agent({"paths.spool": spool, "mqtt.url": broker.url, "mqtt.live_s": 1, "mqtt.retry_max_s": 1, "hot.max_bytes": MAX_BYTES,
                        "sampling.interval_ms": 50, "sampling.window_ms": 100, "sampling.block_windows": 5}, root=board.root)
         self.addCleanup(agent.close)
         time.sleep(0.5)
@@ -50,6 +69,8 @@ class HotFull(unittest.TestCase):
         subscriber.wait("gap", seconds=60)
         count = len(subscriber.of("records"))
         subscriber.wait("records", count + 2, seconds=60)
+        statuses = [message.json() for message in subscriber.of("status")]
+        self.assertTrue(any("disk_full" in one.get("degraded", ()) for one in statuses), statuses)
         self.assertEqual(agent.stop(), 0)
         once = subscriber.once()
         gaps = [message.json() for message in subscriber.of("gap")]

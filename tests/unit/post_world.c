@@ -8,8 +8,8 @@
 #include "make_windows.h"
 
 #include <assert.h>
-#include <dirent.h>
 #include <errno.h>
+#include <ftw.h>
 #include <signal.h>
 #include <stdlib.h>
 #include <sys/mman.h>
@@ -138,11 +138,16 @@ static int wait_until(const struct jp_clock *self, struct pollfd *fds, unsigned 
             return 0;
     }
     the->seconds++;
-    if (the->metering && !stop)
+    if (the->kill_second > 0 && the->seconds >= the->kill_second)
+        kill(getpid(), SIGKILL);
+    if (the->metering && !stop) {
         world_append_window(the);
+        if (the->next_seq % (uint64_t)the->run.block_windows == 0)
+            wake_post(&fds[0]);
+    }
     if (the->each_second)
         the->each_second(the);
-    return 0;
+    return fds[0].revents != 0;
 }
 
 static const struct jp_clock clock_door = {
@@ -218,29 +223,127 @@ int jp_control_ask(const char *dir, const char *request, char *reply, size_t siz
 
 static int link_unsubscribe(struct jp_link *self, const char *filter)
 {
-    return self && filter ? 0 : -ENOENT;
+    must(self && strcmp(filter, "joulepost/1/bench-1/live") == 0);
+    the->unsubscribed = true;
+    return 0;
 }
+
 static struct jp_link link_door = {
     .send = link_send, .unsubscribe = link_unsubscribe, .fd = link_fd, .next = link_next, .stop = link_stop};
 
+const struct world_message *world_last(const struct world *world, const char *leaf)
+{
+    for (int i = world->log->count - 1; i >= 0; i--)
+        if (strcmp(world->log->messages[i].leaf, leaf) == 0)
+            return &world->log->messages[i];
+    return NULL;
+}
+
+void world_incoming(struct world *world, const char *leaf, const void *payload, size_t size)
+{
+    struct jp_news news = {.kind = JP_NEWS_INCOMING, .size = size, .retained = true, .payload = malloc(size + 1)};
+
+    must(news.payload && world->news_count < 8);
+    snprintf(news.topic, sizeof news.topic, "joulepost/1/bench-1/%s", leaf);
+    memcpy(news.payload, payload, size);
+    world->news[world->news_count++] = news;
+}
+
 void world_say(struct world *world, enum jp_news_kind kind, int reason)
 {
+    const struct world_message *live = world_last(world, "live");
+
     must(world->news_count < 8);
     world->news[world->news_count++] =
         (struct jp_news){.kind = kind, .reason = reason, .max_packet = world->max_packet};
     if (kind == JP_NEWS_UP || kind == JP_NEWS_DOWN)
         world->up = kind == JP_NEWS_UP;
+    if (kind == JP_NEWS_UP && live && !world->unsubscribed && !world->forgetful)
+        world_incoming(world, "live", world->log->arena + live->at, live->size);
+}
+
+// The disk under paths.spool, which fails on command; paths.hot is another.
+static bool is_spool(const char *path)
+{
+    return strncmp(path, the->config.paths_spool, strlen(the->config.paths_spool)) == 0;
+}
+
+static int failing(const char *path)
+{
+    return is_spool(path) ? the->disk_error : 0;
+}
+
+static int disk_open(const struct jp_fs *self, const char *path, enum jp_fs_open how)
+{
+    int fd = how == JP_FS_CREATE && failing(path) ? failing(path) : jp_fs_real.open(&jp_fs_real, path, how);
+
+    (void)self;
+    if (fd >= 0 && fd < WORLD_FDS)
+        the->of_spool[fd] = is_spool(path);
+    return fd;
+}
+
+static ssize_t disk_pwrite(const struct jp_fs *self, int fd, const void *bytes, size_t size, int64_t offset)
+{
+    (void)self;
+    if (fd < WORLD_FDS && the->of_spool[fd] && the->disk_error)
+        return the->disk_error;
+    return jp_fs_real.pwrite(&jp_fs_real, fd, bytes, size, offset);
+}
+
+static int disk_sync(const struct jp_fs *self, int fd)
+{
+    (void)self;
+    if (fd < WORLD_FDS && the->of_spool[fd] && the->disk_error)
+        return the->disk_error;
+    the->syncs += fd < WORLD_FDS && the->of_spool[fd];
+    return 0; // the machine stays up: nothing is lost by it
+}
+
+static int disk_mkdir(const struct jp_fs *self, const char *path, mode_t mode)
+{
+    (void)self;
+    return failing(path) ? failing(path) : jp_fs_real.mkdir(&jp_fs_real, path, mode);
+}
+
+static int disk_rename(const struct jp_fs *self, const char *from, const char *to)
+{
+    (void)self;
+    return failing(from) ? failing(from) : jp_fs_real.rename(&jp_fs_real, from, to);
+}
+
+static int disk_sync_dir(const struct jp_fs *self, const char *dir)
+{
+    (void)self;
+    return failing(dir);
+}
+
+static struct jp_fs disk_door(void)
+{
+    struct jp_fs fs = jp_fs_real;
+
+    fs.open = disk_open;
+    fs.pwrite = disk_pwrite;
+    fs.sync = disk_sync;
+    fs.sync_dir = disk_sync_dir;
+    fs.mkdir = disk_mkdir;
+    fs.rename = disk_rename;
+    return fs;
 }
 
 void world_begin(struct world *world, int channels, int block_windows)
 {
     *world = (struct world){.stop_at = -1, .answer = true, .max_packet = UINT32_MAX, .metering = true};
-    snprintf(world->dir, sizeof world->dir, "/tmp/joulepost-post-XXXXXX");
-    must(mkdtemp(world->dir) != NULL);
+    snprintf(world->root, sizeof world->root, "/tmp/joulepost-post-XXXXXX");
+    must(mkdtemp(world->root) != NULL);
     world->log = mmap(NULL, sizeof *world->log, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
     must(world->log != MAP_FAILED);
+    snprintf(world->dir, sizeof world->dir, "%s/hot", world->root);
+    must(mkdir(world->dir, 0700) == 0);
     jp_config_default(&world->config);
-    snprintf(world->config.paths_hot, sizeof world->config.paths_hot, "%s", world->dir);
+    snprintf(world->config.paths_hot, sizeof world->config.paths_hot, "%s/hot", world->root);
+    snprintf(world->config.paths_spool, sizeof world->config.paths_spool, "%s/spool", world->root);
+    snprintf(world->dir, sizeof world->dir, "%s/hot", world->root);
     snprintf(world->config.mqtt.url, sizeof world->config.mqtt.url, "mqtt://here");
     snprintf(world->config.location.country, sizeof world->config.location.country, "%s", "");
     world->config.sampling.block_windows = block_windows;
@@ -249,22 +352,24 @@ void world_begin(struct world *world, int channels, int block_windows)
     jp_log_open("post", JP_LOG_ERROR);
 }
 
+static int remove_one(const char *path, const struct stat *st, int type, struct FTW *walk)
+{
+    (void)st;
+    (void)type;
+    (void)walk;
+    return remove(path);
+}
+
+static void remove_tree(const char *path)
+{
+    nftw(path, remove_one, 16, FTW_DEPTH | FTW_PHYS);
+}
+
 void world_end(struct world *world)
 {
-    char path[512];
-    DIR *dir = opendir(world->dir);
-    struct dirent *entry;
-
     if (world->meter.fd > 0)
         jp_hot_close(&world->meter);
-    while (dir && (entry = readdir(dir))) {
-        snprintf(path, sizeof path, "%s/%s", world->dir, entry->d_name);
-        if (entry->d_name[0] != '.')
-            unlink(path);
-    }
-    if (dir)
-        closedir(dir);
-    rmdir(world->dir);
+    remove_tree(world->root);
     munmap(world->log, sizeof *world->log);
 }
 
@@ -307,6 +412,7 @@ void world_start_meter(struct world *world, uint64_t run_id)
     world->run.id = run_id;
     world->next_seq = 0;
     must(jp_hot_open(&world->meter, &jp_fs_real, world->dir, 4 << 20, &header) == 0);
+    world->meter_fd = world->meter.fd;
     world_append(world, JP_FRAME_RUN, bytes, jp_run_encode(&world->run, bytes, sizeof bytes));
     world_anchor(world, JP_CLOCK_SYNCED, 4000000000000);
 }
@@ -323,22 +429,60 @@ void world_append_window(struct world *world)
 
 int world_post(struct world *world, int seconds, bool linked)
 {
+    const struct jp_fs disk = disk_door();
     struct jp_posting posting = {
         .clock = &clock_door,
-        .fs = &jp_fs_real,
+        .fs = &disk,
         .entropy = &jp_entropy_real,
         .config = &world->config,
         .device = "bench-1",
+        .boot = world->run.boot,
         .link = linked ? &link_door : NULL,
         .stop = &stop,
     };
 
     stop = 0;
-    world->stopped = false;
+    world->stopped = world->unsubscribed = false;
     world->stop_at = world->seconds + seconds;
     world->under_way = NULL;
     world->news_count = 0;
     return jp_posting_run(&posting);
+}
+
+void world_reboot(struct world *world)
+{
+    if (world->meter.fd > 0)
+        close(world->meter.fd);
+    free(world->meter.buffer);
+    world->meter = (struct jp_hot_writer){.fd = 0};
+    remove_tree(world->dir);
+    must(mkdir(world->dir, 0700) == 0);
+    world->boots++;
+    snprintf(world->run.boot, sizeof world->run.boot, "%08x-2f0b-4d6a-9b1e-5d7f2a3c4b5a", (unsigned)world->boots);
+}
+
+bool world_post_forked(struct world *world, int seconds, int kill_second)
+{
+    pid_t pid;
+    int status;
+
+    fflush(NULL);
+    pid = fork();
+    must(pid >= 0);
+    if (pid == 0) {
+        world->kill_second = kill_second;
+        world_post(world, seconds, true);
+        _exit(0);
+    }
+    must(waitpid(pid, &status, 0) == pid);
+    world->up = false;
+    world->kill_second = 0;
+    // What the child opened since is not open here; a meter that goes on is a new one.
+    if (world->meter.fd > 0)
+        close(world->meter_fd);
+    free(world->meter.buffer);
+    world->meter = (struct jp_hot_writer){.fd = 0};
+    return WIFSIGNALED(status) && WTERMSIG(status) == SIGKILL;
 }
 
 bool world_post_killed(struct world *world, int seconds, int kill_at)

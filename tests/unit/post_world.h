@@ -10,8 +10,9 @@
 
 #include <stdio.h>
 
-#define WORLD_MESSAGES 4096
+#define WORLD_MESSAGES 16384
 #define WORLD_ARENA (16 << 20)
+#define WORLD_FDS 256
 
 struct world_message {
     char leaf[12];
@@ -29,7 +30,7 @@ struct world_log {
 };
 
 struct world {
-    char dir[64];
+    char root[48], dir[64]; // paths.hot
     struct world_log *log;
     struct jp_config config;
     struct jp_hot_writer meter;
@@ -55,8 +56,15 @@ struct world {
     const struct jp_message *under_way;
     int under_way_index;
     bool answer; // DELIVERED or FAILED comes by itself
-    bool stopped;
-    char asked[64]; // the last request to meter's control socket
+    bool stopped, unsubscribed;
+    bool forgetful; // the broker keeps nothing retained
+    bool of_spool[WORLD_FDS];
+    int syncs;    // of files below paths.spool
+    int meter_fd; // of the meter begun last
+    int boots;
+    int kill_second; // of a forked post, 0 never
+    int disk_error;  // -errno of every write below paths.spool, 0 none
+    char asked[64];  // the last request to meter's control socket
     void (*each_second)(struct world *world);
 };
 
@@ -69,8 +77,17 @@ void world_append(struct world *world, uint8_t type, const void *payload, int si
 void world_anchor(struct world *world, enum jp_clock_state clock, int64_t off_ms);
 void world_event(struct world *world, const char *name);
 void world_say(struct world *world, enum jp_news_kind kind, int reason);
+// A message on a subscription.
+void world_incoming(struct world *world, const char *leaf, const void *payload, size_t size);
+// The power is cut or the machine boots anew: paths.hot is gone, the boot is another.
+void world_reboot(struct world *world);
+// The last message of a leaf that was handed over, NULL none.
+const struct world_message *world_last(const struct world *world, const char *leaf);
 // Runs post for `seconds`, then stops it. Returns what it returned.
 int world_post(struct world *world, int seconds, bool linked);
+// The same in a process of its own, which dies at `kill_second` of world time (0: it does not); `world` has to lie in
+// shared memory. What goes on metering afterwards is a new meter. True when it died so.
+bool world_post_forked(struct world *world, int seconds, int kill_second);
 // The same in a process that dies when `kill_at` messages were handed over. True when it died so.
 bool world_post_killed(struct world *world, int seconds, int kill_at);
 

@@ -1,0 +1,255 @@
+// SPDX-License-Identifier: Apache-2.0
+// Out of the durable spool: the backlog into its queue, and at the start what its ends tell.
+#include "posting_parts.h"
+
+#include "log.h"
+
+#include <assert.h>
+#include <errno.h>
+#include <string.h>
+
+#define SURVEY_SEGMENTS 4 // the newest may hold gaps only
+
+// Loading ----------------------------------------------------------------------------------------
+static void put(struct jp_post *post, enum jp_post_kind kind, const struct jp_frame *frame)
+{
+    struct jp_post_item item = {
+        .kind = kind,
+        .at = frame->at,
+        .next = frame->next,
+        .anchor = post->backlog_anchor,
+        .born_ns = jp_post_now_ns(post),
+        .size = frame->size,
+    };
+    struct jp_block_head head;
+
+    if (kind == JP_POST_BLOCK) {
+        if (jp_block_peek(&head, frame->payload, frame->size)) { // whole by its CRC but not by its content
+            post->degraded |= JP_POST_DAMAGED;
+            return;
+        }
+        item.run = head.run;
+        item.last_seq = head.seq + (uint64_t)head.count - 1;
+        item.windows = head.count;
+    }
+    jp_post_queue_put(&post->backlog, &item, frame->payload);
+}
+
+static void adopt(struct jp_post *post, const uint8_t *payload, size_t size)
+{
+    struct jp_post_run_no no;
+    uint64_t stored;
+    bool same_boot;
+    char boot[sizeof post->backlog_run.boot];
+
+    memcpy(boot, post->backlog_run.boot, sizeof boot);
+    post->backlog_run_known = jp_run_decode(&post->backlog_run, payload, size) == 0;
+    post->backlog.run = &post->backlog_run;
+    if (!post->backlog_run_known) {
+        memset(&post->backlog_run, 0, sizeof post->backlog_run);
+        post->degraded |= JP_POST_DAMAGED;
+        return;
+    }
+    same_boot = strcmp(boot, post->backlog_run.boot) == 0;
+    if (!same_boot)
+        post->backlog_anchor.known = false;
+    if (jp_post_run_read(payload, size, &no, &stored) && !jp_post_run_no(post, no.id))
+        jp_post_keep_run(post, &no);
+}
+
+// A queue holds items of one run, so that each message and gap knows its boot and its names.
+static void take_run(struct jp_post *post, const struct jp_frame *frame)
+{
+    struct jp_post_run_no no;
+    uint64_t stored;
+
+    jp_post_run_read(frame->payload, frame->size, &no, &stored);
+    if (post->backlog_run_known && no.id == post->backlog_run.id)
+        return; // said again at the start of a segment
+    if (post->backlog.count == 0 || frame->size > JP_POST_RECORD_MAX) {
+        adopt(post, frame->payload, frame->size);
+        return;
+    }
+    memcpy(post->next_run, frame->payload, frame->size);
+    post->next_run_size = frame->size;
+}
+
+static void take(struct jp_post *post, const struct jp_frame *frame)
+{
+    struct jp_anchor anchor;
+
+    switch (frame->type) {
+    case JP_FRAME_RUN:
+        take_run(post, frame);
+        break;
+    case JP_FRAME_ANCHOR:
+        if (jp_anchor_decode(&anchor, frame->payload, frame->size) == 0)
+            post->backlog_anchor = (struct jp_post_anchor){true, anchor};
+        break;
+    case JP_FRAME_BLOCK:
+        put(post, JP_POST_BLOCK, frame);
+        break;
+    case JP_FRAME_GAP:
+    case JP_FRAME_EVENT:
+        if (frame->size <= JP_POST_RECORD_MAX)
+            put(post, frame->type == JP_FRAME_GAP ? JP_POST_GAP : JP_POST_EVENT, frame);
+        break;
+    default: // carried along for a reader that knows it
+        break;
+    }
+}
+
+static void note_damage(struct jp_post *post, int what, const struct jp_frame *frame)
+{
+    const char *said = what == JP_SPOOL_FOREIGN ? "no segment of ours, set aside" : "damaged bytes, passed over";
+
+    if (what == JP_SPOOL_TORN)
+        return; // what a power cut leaves of a write that nobody was promised
+    jp_log_warning("%s, segment %llu at %lld: %s", post->in->config->paths_spool, (unsigned long long)frame->at.segment,
+                   (long long)frame->at.offset, said);
+    post->degraded |= JP_POST_DAMAGED;
+}
+
+// What the collector has need not be sent again.
+static void pass_known(struct jp_post *post)
+{
+    const struct jp_post_item *item = post->backlog.items;
+
+    while (post->backlog.count > 0 && item->kind == JP_POST_BLOCK &&
+           post->in->config->mqtt.release != JP_RELEASE_BROKER && jp_post_has(post, item->run, item->last_seq))
+        jp_post_sent(post, &post->backlog, 1);
+}
+
+bool jp_post_load(struct jp_post *post)
+{
+    struct jp_spool *spool = &post->store.spool;
+    struct jp_frame frame;
+    int rc = JP_SPOOL_FRAME;
+
+    if (!post->store.open)
+        return true;
+    if (post->next_run_size > 0 && post->backlog.count == 0) {
+        adopt(post, post->next_run, post->next_run_size);
+        post->next_run_size = 0;
+    }
+    while (rc >= 0 && rc != JP_SPOOL_END && post->next_run_size == 0 &&
+           jp_post_queue_room(&post->backlog, JP_BLOCK_BYTES_MAX)) {
+        rc = jp_spool_next(spool, &frame);
+        if (rc == JP_SPOOL_FRAME)
+            take(post, &frame);
+        else if (rc > 0 && rc != JP_SPOOL_END)
+            note_damage(post, rc, &frame);
+        pass_known(post);
+    }
+    return rc >= 0 || post->backlog.count > 0;
+}
+
+// The survey -------------------------------------------------------------------------------------
+// What the walk through one segment found.
+struct survey {
+    struct jp_post_run_no no;
+    uint64_t windows; // before its frames, then behind the last one
+    bool run, numbered, block;
+    struct jp_block_head head;
+};
+
+static void survey_frame(struct jp_post *post, const struct jp_frame *frame, struct survey *found)
+{
+    static struct jp_block_reader reader; // large
+    struct jp_post_run_no no;
+    uint64_t stored;
+
+    if (frame->type == JP_FRAME_RUN) {
+        found->numbered = jp_post_run_read(frame->payload, frame->size, &no, &stored);
+        if (found->numbered && !jp_post_run_no(post, no.id))
+            jp_post_keep_run(post, &no);
+        if (!found->run)
+            found->windows = stored;
+        found->run = true;
+        return;
+    }
+    if (frame->type != JP_FRAME_BLOCK || jp_block_peek(&found->head, frame->payload, frame->size))
+        return;
+    found->windows += (uint64_t)found->head.count;
+    found->block = true;
+    if (found->head.run == post->registers.run && jp_block_read(&reader, frame->payload, frame->size) == 0)
+        jp_registers_prove(&post->registers, &reader);
+}
+
+// Looks through a segment up to `end` (offset 0: all of it). False: it cannot be read.
+static bool survey_segment(struct jp_post *post, struct jp_pos end, struct survey *found)
+{
+    struct jp_spool_reader reader;
+    struct jp_frame frame;
+    int rc =
+        jp_spool_reader_open(&reader, post->in->fs, post->in->config->paths_spool, (struct jp_pos){end.segment, 0});
+
+    *found = (struct survey){.run = false};
+    if (rc)
+        return false;
+    reader.end = end.offset > 0 ? end : (struct jp_pos){end.segment + 1, 0};
+    while ((rc = jp_spool_reader_next(&reader, &frame)) >= 0 && rc != JP_SPOOL_END)
+        if (rc == JP_SPOOL_FRAME)
+            survey_frame(post, &frame, found);
+    jp_spool_reader_close(&reader);
+    return rc >= 0;
+}
+
+static void survey_newest(struct jp_post *post)
+{
+    struct jp_post_store *store = &post->store;
+    const struct jp_spool *spool = &store->spool;
+    struct survey found;
+    bool counted = false;
+
+    for (uint64_t i = 0; i < SURVEY_SEGMENTS && spool->highest >= spool->lowest + i; i++) {
+        if (!survey_segment(post, (struct jp_pos){spool->highest - i, 0}, &found))
+            continue;
+        if (!counted && found.run)
+            store->windows = found.windows;
+        counted |= found.run;
+        if (!found.block)
+            continue;
+        store->last_known = true;
+        store->last_run = found.head.run;
+        store->last_seq = found.head.seq + (uint64_t)found.head.count - 1;
+        return;
+    }
+}
+
+static void know_last(struct jp_post *post)
+{
+    const struct jp_post_store *store = &post->store;
+    struct jp_post_state *state = &post->state;
+    const struct jp_post_run_no *stored = jp_post_run_no(post, store->last_run);
+    const struct jp_post_run_no *known = jp_post_run_no(post, state->last_run);
+
+    if (!store->last_known || (state->last_known && stored && known && known->run_no > stored->run_no))
+        return;
+    if (state->last_known && state->last_run == store->last_run && state->last_seq >= store->last_seq)
+        return;
+    state->last_known = true;
+    state->last_run = store->last_run;
+    state->last_seq = store->last_seq;
+    state->last_clean = false;
+}
+
+void jp_post_survey(struct jp_post *post)
+{
+    struct jp_post_store *store = &post->store;
+    const struct jp_spool *spool = &store->spool;
+    struct survey found;
+
+    if (!spool->attached || spool->lowest == 0)
+        return;
+    survey_newest(post);
+    know_last(post);
+    if (!jp_spool_pending(spool))
+        return;
+    store->pending = store->windows;
+    if (spool->cursor.segment >= spool->lowest && spool->cursor.offset > 0 &&
+        survey_segment(post, spool->cursor, &found) && found.run && found.windows <= store->windows)
+        store->pending = store->windows - found.windows;
+    else if (survey_segment(post, (struct jp_pos){spool->lowest, 1}, &found) && found.run)
+        store->pending = store->windows - found.windows;
+}
