@@ -408,6 +408,7 @@ void world_start_meter(struct world *world, uint64_t run_id)
     if (world->meter.fd > 0) { // the meter before was killed: its segment stays without a SEAL
         close(world->meter.fd);
         free(world->meter.buffer);
+        world->meter.fd = 0;
     }
     world->run.id = run_id;
     world->next_seq = 0;
@@ -463,6 +464,7 @@ void world_reboot(struct world *world)
 
 bool world_post_forked(struct world *world, int seconds, int kill_second)
 {
+    char path[JP_PATH_MAX];
     pid_t pid;
     int status;
 
@@ -477,11 +479,11 @@ bool world_post_forked(struct world *world, int seconds, int kill_second)
     must(waitpid(pid, &status, 0) == pid);
     world->up = false;
     world->kill_second = 0;
-    // What the child opened since is not open here; a meter that goes on is a new one.
-    if (world->meter.fd > 0)
-        close(world->meter_fd);
-    free(world->meter.buffer);
-    world->meter = (struct jp_hot_writer){.fd = 0};
+    // meter went on in the child, where it may have opened another segment.
+    must(jp_segment_path(path, world->dir, world->meter.header.number) == 0);
+    close(world->meter_fd);
+    world->meter_fd = world->meter.fd = jp_fs_real.open(&jp_fs_real, path, JP_FS_UPDATE);
+    must(world->meter.fd >= 0);
     return WIFSIGNALED(status) && WTERMSIG(status) == SIGKILL;
 }
 

@@ -86,7 +86,7 @@ const struct world_message *world_last(const struct world *world, const char *le
 // Runs post for `seconds`, then stops it. Returns what it returned.
 int world_post(struct world *world, int seconds, bool linked);
 // The same in a process of its own, which dies at `kill_second` of world time (0: it does not); `world` has to lie in
-// shared memory. What goes on metering afterwards is a new meter. True when it died so.
+// shared memory. The meter goes on. True when it died so.
 bool world_post_forked(struct world *world, int seconds, int kill_second);
 // The same in a process that dies when `kill_at` messages were handed over. True when it died so.
 bool world_post_killed(struct world *world, int seconds, int kill_at);
