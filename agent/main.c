@@ -22,6 +22,7 @@ static const struct verb verbs[] = {
     {"probe", jp_cmd_probe, "what is here, what it measures, what is missing"},
     {"spool", jp_cmd_spool, "what a spool holds, whether it is whole, all of it as JSON"},
     {"export", jp_cmd_export, "a spool's windows as CSV or JSON lines"},
+    {"upload", jp_cmd_upload, "send a spool taken from another machine"},
     {"task", jp_cmd_task, "mark work inside the running agent"},
     {"version", jp_cmd_version, "which version this is"},
 };

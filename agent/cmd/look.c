@@ -34,10 +34,21 @@ static void show_progress(size_t done, size_t all)
     fprintf(stderr, "\r%zu of %zu segments ", done, all);
 }
 
-static void end_progress(void)
+void jp_look_progress(const char *line)
+{
+    int64_t now = jp_clock_real.mono_ns(&jp_clock_real);
+
+    if (now < progress.next_ns || !isatty(STDERR_FILENO))
+        return;
+    progress.next_ns = now + BETWEEN_NS;
+    progress.shown = true;
+    fprintf(stderr, "\r%-60s", line);
+}
+
+void jp_look_clear(void)
 {
     if (progress.shown)
-        fprintf(stderr, "\r%40s\r", "");
+        fprintf(stderr, "\r%60s\r", "");
     progress.shown = false;
 }
 
@@ -65,9 +76,8 @@ static int choose(struct jp_look *look, const char *dir)
     return 0;
 }
 
-int jp_look_open(struct jp_look *look, const char *verb, const struct jp_options *options)
+int jp_look_configure(struct jp_look *look, const char *verb, const struct jp_options *options)
 {
-    const char *dir;
     int rc;
 
     memset(look, 0, sizeof *look);
@@ -75,18 +85,32 @@ int jp_look_open(struct jp_look *look, const char *verb, const struct jp_options
     rc = jp_options_config(options, &look->config);
     if (rc)
         return rc;
-    dir = options->word ? options->word : look->config.paths_spool;
     look->in = (struct jp_history_in){
         .fs = &jp_fs_real, .dir = look->dir, .pue = look->config.location.pue, .progress = show_progress};
     jp_config_factor(&look->config, &look->in.factor);
-    rc = choose(look, dir);
+    return JP_OPTIONS_GO;
+}
+
+int jp_look_at(struct jp_look *look, const char *dir)
+{
+    int rc = choose(look, dir);
+
     if (rc == 0)
         rc = jp_history_open(&look->history, &look->in);
     if (rc == 0)
         return JP_OPTIONS_GO;
-    end_progress();
-    fprintf(stderr, "%s: %s: %s\n", verb, dir, strerror(-rc));
+    jp_look_clear();
+    fprintf(stderr, "%s: %s: %s\n", look->verb, dir, strerror(-rc));
     return JP_EXIT_FAILED;
+}
+
+int jp_look_open(struct jp_look *look, const char *verb, const struct jp_options *options)
+{
+    int rc = jp_look_configure(look, verb, options);
+
+    if (rc != JP_OPTIONS_GO)
+        return rc;
+    return jp_look_at(look, options->word ? options->word : look->config.paths_spool);
 }
 
 void jp_look_flaw(const struct jp_flaw *flaw, char *text, size_t size)
@@ -110,15 +134,18 @@ enum jp_entry_kind jp_look_next(struct jp_look *look)
     char text[256];
 
     while ((kind = jp_history_next(history)) == JP_ENTRY_FLAW || kind == JP_ENTRY_SENSELESS) {
+        if (jp_pos_compare(history->at, look->from) < 0)
+            continue;
         if (kind == JP_ENTRY_FLAW) {
             jp_look_flaw(&history->walk.flaw, text, sizeof text);
             look->flaws += jp_flaw_is_damage(history->walk.flaw.kind);
+            look->torn += history->walk.flaw.kind == JP_FLAW_TORN;
         } else {
             snprintf(text, sizeof text, "segment %" PRIu64 " at %" PRId64 ": %s", history->at.segment,
                      history->at.offset, history->what);
             look->senseless++;
         }
-        end_progress();
+        jp_look_clear();
         fprintf(stderr, "%s: %s\n", look->verb, text);
     }
     return kind;
@@ -126,7 +153,7 @@ enum jp_entry_kind jp_look_next(struct jp_look *look)
 
 int jp_look_end(struct jp_look *look, FILE *out, int rc)
 {
-    end_progress();
+    jp_look_clear();
     jp_history_close(&look->history);
     errno = 0;
     if (rc == 0 && out && fflush(out))

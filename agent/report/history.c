@@ -28,6 +28,7 @@ static void note_block(struct jp_history *history, const struct jp_frame *frame)
     struct jp_cbor_in in;
     size_t count;
 
+    history->blocks++;
     jp_cbor_in_init(&in, frame->payload, frame->size);
     jp_cbor_get_array(&in);
     for (int i = 0; i < 5; i++)
@@ -94,6 +95,10 @@ static int note_header(struct jp_history *history)
     struct jp_anchor anchor = {.boot_ms = header->boot_ms, .err_ms = -1};
     int rc = begin_segment(history);
 
+    if (rc == 0 && history->walk.header_known && !history->spool_id_known) {
+        history->spool_id_known = true;
+        memcpy(history->spool_id, header->spool_id, sizeof history->spool_id);
+    }
     if (rc || history->boot < 0 || __builtin_sub_overflow(header->real_ms, header->boot_ms, &anchor.off_ms))
         return rc;
     anchor.clock = strcmp(header->clock, "synced") == 0 ? JP_CLOCK_SYNCED : JP_CLOCK_UNSYNCED;
@@ -289,6 +294,23 @@ static enum jp_entry_kind next_of_block(struct jp_history *history)
     return JP_ENTRY_WINDOW;
 }
 
+static enum jp_entry_kind take_block(struct jp_history *history, const struct jp_frame *frame)
+{
+    int rc;
+
+    if (jp_block_read(&history->block, frame->payload, frame->size))
+        return senseless(history, "a BLOCK that cannot be understood");
+    jp_window_names_of_block(&history->block_names, &history->block);
+    if (!history->in->whole_blocks)
+        return next_of_block(history);
+    while ((rc = jp_block_next(&history->block, &history->window)) == 1)
+        continue;
+    if (rc < 0)
+        return senseless(history, "a BLOCK that cannot be understood to its end");
+    place(history, history->block.t0_ms);
+    return JP_ENTRY_BLOCK;
+}
+
 static enum jp_entry_kind take_gap(struct jp_history *history, const struct jp_frame *frame)
 {
     static const struct jp_run nameless;
@@ -307,16 +329,14 @@ static enum jp_entry_kind take_gap(struct jp_history *history, const struct jp_f
 static enum jp_entry_kind take(struct jp_history *history, const struct jp_frame *frame)
 {
     history->at = frame->at;
+    history->frame = *frame;
     switch (frame->type) {
     case JP_FRAME_RUN:
         return take_run(history, frame);
     case JP_FRAME_WINDOW:
         return take_window(history, frame);
     case JP_FRAME_BLOCK:
-        if (jp_block_read(&history->block, frame->payload, frame->size))
-            return senseless(history, "a BLOCK that cannot be understood");
-        jp_window_names_of_block(&history->block_names, &history->block);
-        return next_of_block(history);
+        return take_block(history, frame);
     case JP_FRAME_GAP:
         return take_gap(history, frame);
     case JP_FRAME_EVENT:

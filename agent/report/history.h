@@ -17,6 +17,7 @@
 enum jp_entry_kind {
     JP_ENTRY_END,
     JP_ENTRY_WINDOW,    // window, names, head
+    JP_ENTRY_BLOCK,     // block, read to its end; frame, head; in place of its windows with whole_blocks
     JP_ENTRY_RUN,       // run, run_no, prev; once, however often it is said
     JP_ENTRY_GAP,       // gap, gap_run, head
     JP_ENTRY_EVENT,     // event, head
@@ -30,6 +31,7 @@ struct jp_history_in {
     const char *dir;
     struct jp_factor factor;
     double pue;
+    bool whole_blocks;
     // Called now and then with segments looked at and all of them; may be NULL.
     void (*progress)(size_t done, size_t all);
 };
@@ -48,11 +50,15 @@ struct jp_history {
     int name_count;
     bool names_left_out; // there are more
     struct jp_run runs[JP_HISTORY_RUNS];
-    int run_count; // ever kept; the newest are there
-    int boot;      // of the open segment, -1 unknown
-    bool begun;    // the first segment of a look was opened
+    int run_count;   // ever kept; the newest are there
+    int boot;        // of the open segment, -1 unknown
+    uint64_t blocks; // seen in the look beforehand
+    bool spool_id_known;
+    uint8_t spool_id[16];
+    bool begun; // the first segment of a look was opened
 
-    struct jp_pos at;            // of the entry's frame
+    struct jp_pos at;            // of the entry's frame, or of the flaw
+    struct jp_frame frame;       // the entry's, its payload until the next call
     const char *device;          // of the entry, "" unknown
     struct jp_records_head head; // of the entry's moment
     const struct jp_window_names *names;

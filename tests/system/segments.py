@@ -20,8 +20,8 @@ def crc32c(data):
 
 
 def header(number, device="made", boot="11111111-2222-4333-8444-555555555555", boot_ms=0, real_ms=0, clock="unsynced",
-           version=1):
-    pairs = {"format": version, "spool_id": bytes(16), "segment": number, "device": device, "boot": boot,
+           version=1, spool_id=bytes(16)):
+    pairs = {"format": version, "spool_id": spool_id, "segment": number, "device": device, "boot": boot,
              "boot_ms": boot_ms, "real_ms": real_ms, "clock": clock, "tool": "test"}
     body = b"\xd9\xd9\xf7" + bytes([0xa0 + len(pairs) + 1])
     body += b"".join(cbor2.dumps(key) + cbor2.dumps(value) for key, value in pairs.items()) + cbor2.dumps("crc")

@@ -9,8 +9,8 @@ import unittest
 
 from program import PROGRAM, Scratch, children, eventually, run, status
 
-VERBS = ("agent", "meter", "post", "probe", "spool", "export", "task", "version")
-WITH_WORDS = ("spool", "export", "task")
+VERBS = ("agent", "meter", "post", "probe", "spool", "export", "upload", "task", "version")
+WITH_WORDS = ("spool", "export", "upload", "task")
 HALVES = {"jp-meter", "jp-post"}
 
 
