@@ -108,7 +108,9 @@ def brought(subscriber):
     out = []
     for message in list(subscriber.messages):
         if message.leaf == "records":
-            out += records.windows_of(message.payload, message.device)
+            windows = records.windows_of(message.payload, message.device)
+            assert {one["device"] for one in windows} == {message.device}, message.topic
+            out += windows
             continue
         told = message.json()
         if message.leaf == "event":
@@ -185,7 +187,7 @@ def make(folder, seed=SEED):
     maker.run("aaaaaaaa-0000-4000-8000-000000000000", 0xA1, steady(late, 1) + [[105_500, late + 40, 1]])
     maker.run("aaaaaaaa-0000-4000-8000-000000000000", 0xA2, [[900_000, late + 40, 1]], segments_count=2, at_ms=900_000)
     maker.run("bbbbbbbb-0000-4000-8000-000000000000", 0xB1, steady(7_000, 0) + [[106_000, late + 9_000_000, 1]])
-    maker.run("cccccccc-0000-4000-8000-000000000000", 0xC1, [[1000, 9_000, 0]], segments_count=2)
+    maker.run("cccccccc-0000-4000-8000-000000000000", 0xC1, [[1000, 9_000, 0]], segments_count=3)
     maker.run("dddddddd-0000-4000-8000-000000000000", 0xD1, [[1000, late + 20_000_000, 1]], device="box-8", segments_count=2)
 
 
@@ -374,6 +376,14 @@ class Upload(unittest.TestCase):
                 largest = max(len(m.payload) for m in subscriber.messages)
                 self.assertTrue(200 < largest <= 1500, (limit, form, largest))
 
+    def test_under_3_1_1_a_closed_connection_means_too_large(self):
+        make(self.spool)
+        broker = self.broker(options="max_packet_size 1500\n")
+        subscriber = self.subscriber(broker, version=4)
+        _, err = self.upload(self.config(broker, mqtt__version="3.1.1", mqtt__retry_max_s=1))
+        self.assertIn("connection lost", err)
+        self.complete(subscriber, expected_of(self.spool))
+
     def test_a_block_too_large_stops_with_a_line(self):
         make(self.spool)
         for limit in ("max_packet_size 300", "message_size_limit 200"):
@@ -381,7 +391,11 @@ class Upload(unittest.TestCase):
             shutil.rmtree(self.state, ignore_errors=True)
             _, err = self.upload(self.config(broker), status=1)
             self.assertIn("a single block for joulepost/1/box-7/records is larger than the broker takes", err)
-            self.assertIn("not all: 0 windows", err.splitlines()[-1])
+            self.assertIn("not all: 0 windows in 0 blocks, 1 events", err.splitlines()[-1])
+            roomy = self.broker()
+            subscriber = self.subscriber(roomy)
+            self.upload(self.config(roomy))
+            self.complete(subscriber, expected_of(self.spool)[1:])
 
     def test_a_denial_stops_with_the_brokers_reason_and_a_right_goes_on(self):
         make(self.spool)
@@ -416,16 +430,16 @@ class Upload(unittest.TestCase):
         with open(path, "r+b") as file:
             file.seek(at + 40)
             file.write(b"\xff\xff\xff")
-        segments.write(self.spool, 15, [(segments.BLOCK, ["no", "block"])], device="box-7", spool_id=SPOOL_ID)
-        segments.write(self.spool, 16, [(segments.BLOCK, block)], device="a/+/b", spool_id=SPOOL_ID)
+        segments.write(self.spool, 25, [(segments.BLOCK, ["no", "block"])], device="box-7", spool_id=SPOOL_ID)
+        segments.write(self.spool, 26, [(segments.BLOCK, block)], device="a/+/b", spool_id=SPOOL_ID)
         _, err = self.upload(self.config(broker), status=1)
         lost = {(f"{block[0]:016x}", block[1] + i) for i in range(block[2])}
         kept = [one for one in expected if isinstance(one, tuple) or (one["run"], one["seq"]) not in lost]
         self.assertEqual(len(kept), len(expected) - 5)
         self.complete(subscriber, kept)
         self.assertEqual(err.count("segment 3 at"), 1, err)
-        self.assertIn("segment 15", err)
-        self.assertIn("segment 16: nothing in it tells whose it is", err)
+        self.assertIn("segment 25", err)
+        self.assertIn("segment 26: nothing in it tells whose it is", err)
         self.assertIn("damaged in 3 places", err.splitlines()[-1])
 
     def test_another_copy_with_the_same_id_begins_anew(self):
@@ -489,8 +503,8 @@ class Upload(unittest.TestCase):
             pass
         os.close(ours)
         self.assertEqual(process.wait(10), 0)
-        self.assertRegex(seen.decode(), r"\r\d+ of 168 blocks, \d+/s")
-        self.assertRegex(seen.decode().splitlines()[-1], r"840 windows in 168 blocks")
+        self.assertRegex(seen.decode(), r"\r\d+ of 180 blocks, \d+/s")
+        self.assertRegex(seen.decode().splitlines()[-1], r"900 windows in 180 blocks")
 
     def test_what_cannot_be_uploaded_is_said_in_one_line(self):
         broker = self.broker()
