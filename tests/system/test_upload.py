@@ -17,7 +17,8 @@ import cbor2
 
 import records
 import segments
-from rig import SANITIZED, TREE, Broker, Scratch, Subscriber, config_text, eventually, run_once
+from rig import (SANITIZED, TREE, AgxOrin, Agent, Broker, Scratch, Subscriber, config_text, eventually, free_port,
+                 run_once)
 
 SEED = int(os.environ.get("SEED", "21"))
 GOLDEN = os.path.join(TREE, "tests", "golden", "v1")
@@ -73,7 +74,8 @@ def cursor_of(folder):
 
 def wall_of(anchors, at_ms):
     """(off_ms, clock) from the nearest anchor of a boot that was synced, else from the nearest."""
-    own = max((one for one in anchors if one[0] <= at_ms), default=min(anchors))
+    anchors = sorted(anchors, key=lambda one: one[0])
+    own = ([one for one in anchors if one[0] <= at_ms] or anchors[:1])[-1]
     good = [one for one in anchors if one[2] == 1]
     off = min(good or anchors, key=lambda one: abs(one[0] - at_ms))[1]
     return off, "unsynced" if not good else "synced" if own[2] == 1 else "estimated"
@@ -285,6 +287,25 @@ class Upload(unittest.TestCase):
             self.assertEqual(head["boot"][0], head["boot"][7])
             for key, data in blocks_of(message.payload).items():
                 self.assertEqual(data, stored[key], "byte for byte as stored")
+
+    def test_what_post_kept_without_a_network_arrives(self):
+        board = AgxOrin(self.scratch)
+        self.addCleanup(board.close)
+        agent = Agent({"sampling.window_ms": 100, "sampling.interval_ms": 20, "sampling.block_windows": 5,
+                       "mqtt.ack_timeout_s": 1, "mqtt.url": f"mqtt://127.0.0.1:{free_port()}"}, root=board.root)
+        self.addCleanup(agent.close)
+        eventually(lambda: os.path.isdir(agent.spool) and any(n.endswith(".jps") for n in os.listdir(agent.spool)))
+        time.sleep(1)
+        self.assertEqual(agent.stop(), 0, agent.said())
+        broker = self.broker()
+        subscriber = self.subscriber(broker)
+        self.upload(self.config(broker), spool=agent.spool)
+        expected = expected_of(agent.spool)
+        self.complete(subscriber, expected)
+        self.assertEqual(subscriber.once().missing(), [])
+        self.assertEqual(expected[0][4:], ("run", expected[0][5]))
+        self.assertEqual(expected[0][5]["action"], "start")
+        self.assertGreater(len(subscriber.once().windows), 9)
 
     def test_json_says_the_same(self):
         broker = self.broker()
