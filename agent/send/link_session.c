@@ -284,6 +284,7 @@ bool jp_link_session_dial(struct jp_link_session *session, struct jp_news *news)
     if (rc != MQTTCLIENT_SUCCESS)
         return refused(session, rc, news);
     rc = subscribe(session, &which);
+    session->looked_ns = 0; // what is retained may have come with the answer
     if (rc < 0) {
         session->fd = -1;
         news->kind = JP_NEWS_REFUSED;
