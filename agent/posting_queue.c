@@ -141,13 +141,14 @@ static void begin_waiting(struct jp_post *post)
 // The newest takes in what does not fit.
 void jp_post_mark(struct jp_post *post, const struct jp_post_mark *mark)
 {
-    struct jp_post_mark *last = &post->marks[(post->mark_first + post->mark_count - 1) % JP_POST_MARKS];
+    struct jp_post_mark *last;
 
     begin_waiting(post);
     if (post->mark_count < JP_POST_MARKS) {
         post->marks[(post->mark_first + post->mark_count++) % JP_POST_MARKS] = *mark;
         return;
     }
+    last = &post->marks[(post->mark_first + JP_POST_MARKS - 1) % JP_POST_MARKS];
     last->windows += mark->windows;
     last->end = mark->end;
     if (!mark->block)
