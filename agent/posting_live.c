@@ -77,6 +77,18 @@ static int message(struct jp_post *post)
     return jp_payload_live(&live, (char *)post->live, jp_post_room(post));
 }
 
+// Neither a kill nor a power cut takes that subscribers saw them; a kill not even what they saw.
+static void note_registers(struct jp_post *post)
+{
+    bool first = !post->registers.published;
+
+    post->registers.published = true;
+    if (first)
+        jp_post_state_save(post, false);
+    else
+        jp_post_state_note(post);
+}
+
 static void publish(struct jp_post *post)
 {
     char topic[JP_TOPIC_MAX];
@@ -93,7 +105,7 @@ static void publish(struct jp_post *post)
     int rc;
 
     if (size > 0)
-        jp_post_state_note(post); // a kill does not take what subscribers saw
+        note_registers(post);
     rc = size < 0 ? size
                   : jp_topic_leaf(topic, sizeof topic, post->in->config->mqtt.root, post->in->device, JP_LEAF_LIVE);
 

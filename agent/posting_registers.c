@@ -40,7 +40,7 @@ void jp_post_registers_open(struct jp_post *post)
     end_subscription(post);
     if (!post->in->link)
         return; // nothing is published, and what was is not known
-    post->registers.final = post->registers.published = true;
+    post->registers.final = true;
 }
 
 bool jp_post_registers_wait(const struct jp_post *post)

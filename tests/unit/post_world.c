@@ -262,10 +262,30 @@ void world_say(struct world *world, enum jp_news_kind kind, int reason)
         world_incoming(world, "live", world->log->arena + live->at, live->size);
 }
 
-// The disk under paths.spool, which fails on command; paths.hot is another.
+// The disk under paths.spool, which fails on command; paths.hot is another. Its descriptors lie above FLASH_FD.
+#define FLASH_FD 1000
+
+static const struct jp_fs *flash(void)
+{
+    return the->flash ? the->flash : &jp_fs_real;
+}
+
 static bool is_spool(const char *path)
 {
     return strncmp(path, the->config.paths_spool, strlen(the->config.paths_spool)) == 0;
+}
+
+static const struct jp_fs *of_path(const char *path)
+{
+    return is_spool(path) ? flash() : &jp_fs_real;
+}
+
+static const struct jp_fs *of_fd(int *fd)
+{
+    bool spool = *fd >= FLASH_FD;
+
+    *fd -= spool ? FLASH_FD : 0;
+    return spool ? flash() : &jp_fs_real;
 }
 
 static int failing(const char *path)
@@ -275,61 +295,128 @@ static int failing(const char *path)
 
 static int disk_open(const struct jp_fs *self, const char *path, enum jp_fs_open how)
 {
-    int fd = how == JP_FS_CREATE && failing(path) ? failing(path) : jp_fs_real.open(&jp_fs_real, path, how);
+    int fd = how == JP_FS_CREATE && failing(path) ? failing(path) : of_path(path)->open(of_path(path), path, how);
 
     (void)self;
-    if (fd >= 0 && fd < WORLD_FDS)
-        the->of_spool[fd] = is_spool(path);
-    return fd;
+    return fd >= 0 && is_spool(path) ? fd + FLASH_FD : fd;
+}
+
+static void disk_close(const struct jp_fs *self, int fd)
+{
+    const struct jp_fs *fs = of_fd(&fd);
+
+    (void)self;
+    fs->close(fs, fd);
+}
+
+static ssize_t disk_pread(const struct jp_fs *self, int fd, void *buffer, size_t size, int64_t offset)
+{
+    const struct jp_fs *fs = of_fd(&fd);
+
+    (void)self;
+    return fs->pread(fs, fd, buffer, size, offset);
 }
 
 static ssize_t disk_pwrite(const struct jp_fs *self, int fd, const void *bytes, size_t size, int64_t offset)
 {
+    bool spool = fd >= FLASH_FD;
+    const struct jp_fs *fs = of_fd(&fd);
+
     (void)self;
-    if (fd < WORLD_FDS && the->of_spool[fd] && the->disk_error)
-        return the->disk_error;
-    return jp_fs_real.pwrite(&jp_fs_real, fd, bytes, size, offset);
+    return spool && the->disk_error ? the->disk_error : fs->pwrite(fs, fd, bytes, size, offset);
 }
 
 static int disk_sync(const struct jp_fs *self, int fd)
 {
+    bool spool = fd >= FLASH_FD;
+    const struct jp_fs *fs = of_fd(&fd);
+
     (void)self;
-    if (fd < WORLD_FDS && the->of_spool[fd] && the->disk_error)
+    if (spool && the->disk_error)
         return the->disk_error;
-    the->syncs += fd < WORLD_FDS && the->of_spool[fd];
-    return 0; // the machine stays up: nothing is lost by it
-}
-
-static int disk_mkdir(const struct jp_fs *self, const char *path, mode_t mode)
-{
-    (void)self;
-    return failing(path) ? failing(path) : jp_fs_real.mkdir(&jp_fs_real, path, mode);
-}
-
-static int disk_rename(const struct jp_fs *self, const char *from, const char *to)
-{
-    (void)self;
-    return failing(from) ? failing(from) : jp_fs_real.rename(&jp_fs_real, from, to);
+    the->syncs += spool;
+    return the->flash ? fs->sync(fs, fd) : 0; // the machine stays up: nothing is lost by it
 }
 
 static int disk_sync_dir(const struct jp_fs *self, const char *dir)
 {
     (void)self;
-    return failing(dir);
+    if (failing(dir))
+        return failing(dir);
+    return the->flash ? of_path(dir)->sync_dir(of_path(dir), dir) : 0;
 }
 
-static struct jp_fs disk_door(void)
+static int64_t disk_size(const struct jp_fs *self, int fd)
 {
-    struct jp_fs fs = jp_fs_real;
+    const struct jp_fs *fs = of_fd(&fd);
 
-    fs.open = disk_open;
-    fs.pwrite = disk_pwrite;
-    fs.sync = disk_sync;
-    fs.sync_dir = disk_sync_dir;
-    fs.mkdir = disk_mkdir;
-    fs.rename = disk_rename;
-    return fs;
+    (void)self;
+    return fs->size(fs, fd);
 }
+
+static int disk_truncate(const struct jp_fs *self, int fd, int64_t size)
+{
+    const struct jp_fs *fs = of_fd(&fd);
+
+    (void)self;
+    return fs->truncate(fs, fd, size);
+}
+
+static int disk_unlink(const struct jp_fs *self, const char *path)
+{
+    (void)self;
+    return of_path(path)->unlink(of_path(path), path);
+}
+
+static int disk_rename(const struct jp_fs *self, const char *from, const char *to)
+{
+    (void)self;
+    return failing(from) ? failing(from) : of_path(from)->rename(of_path(from), from, to);
+}
+
+static int disk_mkdir(const struct jp_fs *self, const char *path, mode_t mode)
+{
+    (void)self;
+    return failing(path) ? failing(path) : of_path(path)->mkdir(of_path(path), path, mode);
+}
+
+static int disk_list(const struct jp_fs *self, const char *dir, int (*each)(void *context, const char *name),
+                     void *context)
+{
+    (void)self;
+    return of_path(dir)->list(of_path(dir), dir, each, context);
+}
+
+static int disk_lock(const struct jp_fs *self, const char *path)
+{
+    int fd = of_path(path)->lock(of_path(path), path);
+
+    (void)self;
+    return fd >= 0 && is_spool(path) ? fd + FLASH_FD : fd;
+}
+
+static int disk_appends(const struct jp_fs *self, const char *dir)
+{
+    (void)self;
+    return of_path(dir)->appends(of_path(dir), dir);
+}
+
+static const struct jp_fs disk_door = {
+    .open = disk_open,
+    .close = disk_close,
+    .pread = disk_pread,
+    .pwrite = disk_pwrite,
+    .sync = disk_sync,
+    .sync_dir = disk_sync_dir,
+    .size = disk_size,
+    .truncate = disk_truncate,
+    .unlink = disk_unlink,
+    .rename = disk_rename,
+    .mkdir = disk_mkdir,
+    .list = disk_list,
+    .lock = disk_lock,
+    .appends = disk_appends,
+};
 
 void world_begin(struct world *world, int channels, int block_windows)
 {
@@ -430,10 +517,9 @@ void world_append_window(struct world *world)
 
 int world_post(struct world *world, int seconds, bool linked)
 {
-    const struct jp_fs disk = disk_door();
     struct jp_posting posting = {
         .clock = &clock_door,
-        .fs = &disk,
+        .fs = &disk_door,
         .entropy = &jp_entropy_real,
         .config = &world->config,
         .device = "bench-1",

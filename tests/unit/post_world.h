@@ -12,7 +12,6 @@
 
 #define WORLD_MESSAGES 16384
 #define WORLD_ARENA (16 << 20)
-#define WORLD_FDS 256
 
 struct world_message {
     char leaf[12];
@@ -57,10 +56,10 @@ struct world {
     int under_way_index;
     bool answer; // DELIVERED or FAILED comes by itself
     bool stopped, unsubscribed;
-    bool forgetful; // the broker keeps nothing retained
-    bool of_spool[WORLD_FDS];
-    int syncs;    // of files below paths.spool
-    int meter_fd; // of the meter begun last
+    bool forgetful;            // the broker keeps nothing retained
+    const struct jp_fs *flash; // what lies below paths.spool; NULL: a folder of the machine
+    int syncs;                 // of files below paths.spool
+    int meter_fd;              // of the meter begun last
     int boots;
     int kill_second; // of a forked post, 0 never
     int disk_error;  // -errno of every write below paths.spool, 0 none
