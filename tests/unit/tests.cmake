@@ -63,3 +63,7 @@ target_link_options(test_metering PRIVATE -Wl,--wrap=malloc,--wrap=calloc,--wrap
 jp_unit_test(control jp_agent PkgConfig::JANSSON)
 jp_unit_test(walk jp_keep hot_rig)
 jp_unit_test(report jp_agent PkgConfig::JANSSON)
+add_library(made_load STATIC ${CMAKE_CURRENT_SOURCE_DIR}/unit/made_load.c)
+target_include_directories(made_load PUBLIC ${CMAKE_CURRENT_SOURCE_DIR}/unit)
+target_link_libraries(made_load PUBLIC jp_measure)
+jp_unit_test(capacity jp_keep jp_send made_load)
