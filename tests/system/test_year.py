@@ -1,0 +1,91 @@
+# SPDX-License-Identifier: Apache-2.0
+"""A year without a broker: `spool dump` streams its backlog complete, in order, and in constant memory."""
+import json
+import os
+import re
+import shutil
+import subprocess
+import tempfile
+import time
+import unittest
+
+from rig import JOULEPOST, run_once
+
+MAKE_BACKLOG = os.environ.get("MAKE_BACKLOG", os.path.join(os.path.dirname(JOULEPOST), "tests", "make_backlog"))
+YEAR_BLOCKS = 1_051_200
+BLOCKS = int(os.environ.get("YEAR_BLOCKS", YEAR_BLOCKS // 4))  # the whole one is right as well, and takes minutes
+GROWTH_KB = 3000
+CHUNK = 1 << 20
+WINDOW = re.compile(rb'^\{"type":"window",.*?"run":"([0-9a-f]{16})","seq":(\d+),', re.M)
+
+
+def peak_kb(pid):
+    """The peak of a process's memory so far, None when it has ended."""
+    with open(f"/proc/{pid}/status", encoding="ascii", errors="replace") as file:
+        peak = re.search(r"VmHWM:\s+(\d+)", file.read())
+    return int(peak.group(1)) if peak else None
+
+
+class Year(unittest.TestCase):
+    def setUp(self):
+        self.dir = tempfile.mkdtemp(prefix="joulepost-year-", dir="/dev/shm" if os.access("/dev/shm", os.W_OK) else None)
+        self.addCleanup(shutil.rmtree, self.dir, ignore_errors=True)
+        self.config = os.path.join(self.dir, "joulepost.conf")
+        with open(self.config, "w", encoding="utf-8"):
+            pass
+
+    def make(self, name, blocks):
+        spool = os.path.join(self.dir, name)
+        done = subprocess.run([MAKE_BACKLOG, spool, str(blocks)], stdout=subprocess.PIPE, check=True)
+        return spool, json.loads(done.stdout)
+
+    def dump(self, spool):
+        """Windows, runs, lines, and the peak of memory in kB; each window must be the next of its run."""
+        windows, lines, peak, rest, run, seq, seen = 0, 0, 0, b"", None, 0, set()
+        with subprocess.Popen([JOULEPOST, "spool", "dump", "-c", self.config, spool], stdout=subprocess.PIPE) as process:
+            for data in iter(lambda: process.stdout.read(CHUNK), b""):
+                peak = peak_kb(process.pid) or peak
+                whole, newline, rest = (rest + data).rpartition(b"\n")
+                lines += whole.count(b"\n") + len(newline)
+                for match in WINDOW.finditer(whole):
+                    if match.group(1) != run:
+                        run, seq = match.group(1), 0
+                        self.assertNotIn(run, seen)
+                        seen.add(run)
+                    if int(match.group(2)) != seq:
+                        self.fail(f"run {run}: {match.group(2)} comes where {seq} should")
+                    seq += 1
+                    windows += 1
+        self.assertEqual((process.returncode, rest), (0, b""))
+        return windows, len(seen), lines, peak
+
+    def test_a_dump_is_complete_in_order_and_in_constant_memory(self):
+        peaks = []
+        for name, blocks in (("tenth", BLOCKS // 10), ("whole", BLOCKS)):
+            spool, made = self.make(name, blocks)
+            begun = time.monotonic()
+            windows, runs, lines, peak = self.dump(spool)
+            print(f"{blocks} blocks of a year's {YEAR_BLOCKS}, {made['bytes']} bytes: {windows} windows dumped in "
+                  f"{time.monotonic() - begun:.1f} s, peak {peak} kB")
+            self.assertEqual((windows, runs), (made["windows"], made["runs"]))
+            self.assertEqual(windows, blocks * 30)
+            # One line a run, gap and event; ANCHORs come on top.
+            self.assertGreaterEqual(lines, windows + 2 * made["runs"] + made["gaps"])
+            told = json.loads(run_once("spool", "status", "--json", "-c", self.config, spool)[1])
+            self.assertEqual((told["windows"], told["pending"]["windows"], told["runs"], told["damaged"]),
+                             (windows, windows, runs, 0))
+            self.assertEqual(told["lost"]["hot_full"]["windows"], 5 * made["gaps"])
+            status, out, _ = run_once("spool", "verify", "-c", self.config, spool)
+            self.assertEqual((status, out.split()[0]), (0, "whole:"))
+            peaks.append(peak)
+        self.assertLess(peaks[1] - peaks[0], GROWTH_KB)
+
+    def test_post_is_ready_on_it_at_once(self):
+        spool, made = self.make("whole", BLOCKS)
+        told = json.loads(subprocess.run([MAKE_BACKLOG, "--open", spool], stdout=subprocess.PIPE, check=True).stdout)
+        print(f"opened in {told['open_s'] * 1e3:.1f} ms, the first frame {told['first_frame_s'] * 1e3:.1f} ms later")
+        self.assertGreater(told["pending_bytes"], made["bytes"] * 9 // 10)
+
+
+if __name__ == "__main__":
+    unittest.main()
