@@ -1,6 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 // A backlog as a year without a broker leaves it: make_backlog DIR [BLOCKS] writes the durable spool of three rails at
-// 1 Hz into DIR, twelve boots of two runs each; make_backlog --open DIR says how long post needs to be ready on it.
+// 1 Hz into DIR, twelve boots of two runs each; make_backlog --open DIR says how long post needs to be ready on it;
+// make_backlog --paced DIR SECONDS writes as post does offline: a block of eight rails with a sync each SECONDS, until
+// it is killed.
 #define _POSIX_C_SOURCE 200809L
 #include "block.h"
 #include "made_load.h"
@@ -16,6 +18,8 @@
 #define BOOTS 12
 #define RUNS 2 // a boot
 #define RAILS 3
+#define PACED_RAILS 8
+#define BLOCK_WINDOWS 30
 #define GAP_WINDOWS 5
 #define DAY_BLOCKS 2880 // between ANCHORs
 #define BORN_MS 1790000000000
@@ -64,11 +68,26 @@ static void append(struct backlog *backlog, uint8_t type, int size)
     must(jp_spool_append(&backlog->spool, type, backlog->payload, (size_t)size), "append");
 }
 
+// Windows of the blocks that are held: a segment that begins now holds them itself.
+static uint64_t held_windows(const struct jp_spool *spool)
+{
+    uint64_t windows = 0;
+
+    for (size_t at = 0; at < spool->held_bytes;) {
+        const uint8_t *head = spool->held + at; // docs/format.md, section 3
+
+        windows += head[12] == JP_FRAME_BLOCK ? BLOCK_WINDOWS : 0;
+        at += JP_FRAME_HEAD + ((size_t)head[14] << 8 | head[15]);
+    }
+    return windows;
+}
+
 static void append_run(struct backlog *backlog)
 {
     append(backlog, JP_FRAME_RUN,
            (int)made_durable_run(&backlog->run, backlog->run_no, backlog->run_no > 1 ? &backlog->prev : NULL,
-                                 backlog->stored, backlog->payload, sizeof backlog->payload));
+                                 backlog->stored - held_windows(&backlog->spool), backlog->payload,
+                                 sizeof backlog->payload));
 }
 
 static void append_anchor(struct backlog *backlog)
@@ -182,6 +201,24 @@ static int write_all(const char *dir, long blocks)
     return 0;
 }
 
+static int write_paced(const char *dir, long period_s)
+{
+    static struct backlog backlog; // large
+    struct jp_spool_config config = {
+        .fs = &jp_fs_real, .dir = dir, .max_bytes = MAX_BYTES / 32, .calls = {.context = &backlog, .preface = preface}};
+    struct timespec pause = {.tv_sec = period_s};
+
+    made_run(&backlog.run, 1, PACED_RAILS);
+    made_begin(&backlog.load, &backlog.run, MADE_DAY, 1);
+    memcpy(config.header.boot, backlog.run.boot, sizeof config.header.boot);
+    backlog.now = (struct jp_spool_now){10000, BORN_MS, true};
+    must(jp_spool_open(&backlog.spool, &config, &backlog.now), dir);
+    do
+        append_blocks(&backlog, 1);
+    while (printf("%" PRIu64 "\n", backlog.stored) > 0 && fflush(stdout) == 0 && nanosleep(&pause, NULL) == 0);
+    return 1;
+}
+
 static double seconds(void)
 {
     struct timespec now;
@@ -214,8 +251,10 @@ int main(int argc, char **argv)
 
     if (argc == 3 && strcmp(argv[1], "--open") == 0)
         return open_it(argv[2]);
+    if (argc == 4 && strcmp(argv[1], "--paced") == 0)
+        return write_paced(argv[2], strtol(argv[3], NULL, 10));
     if (argc < 2 || argc > 3 || blocks < BOOTS * RUNS) {
-        fprintf(stderr, "make_backlog DIR [BLOCKS], or make_backlog --open DIR\n");
+        fprintf(stderr, "make_backlog DIR [BLOCKS], make_backlog --open DIR, or make_backlog --paced DIR SECONDS\n");
         return 64;
     }
     return write_all(argv[1], blocks);
