@@ -157,7 +157,7 @@ int jp_cmd_export(int argc, char **argv)
     if (rc == JP_OPTIONS_GO)
         rc = read_job(&options, &job);
     if (rc == JP_OPTIONS_GO)
-        rc = jp_look_open(&look, "joulepost export", &options);
+        rc = jp_look_open(&look, "joulepost export", &options, false);
     if (rc != JP_OPTIONS_GO)
         return rc;
     if (job.path)

@@ -104,12 +104,13 @@ int jp_look_at(struct jp_look *look, const char *dir)
     return JP_EXIT_FAILED;
 }
 
-int jp_look_open(struct jp_look *look, const char *verb, const struct jp_options *options)
+int jp_look_open(struct jp_look *look, const char *verb, const struct jp_options *options, bool brief)
 {
     int rc = jp_look_configure(look, verb, options);
 
     if (rc != JP_OPTIONS_GO)
         return rc;
+    look->in.brief = brief;
     return jp_look_at(look, options->word ? options->word : look->config.paths_spool);
 }
 

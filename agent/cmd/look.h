@@ -23,8 +23,9 @@ struct jp_look {
 };
 
 // Loads the configuration and opens the spool named by options->word, or paths.spool: a folder of segments, or one
-// that holds such a folder as `spool`. Says what is wrong. JP_OPTIONS_GO, or the exit status.
-int jp_look_open(struct jp_look *look, const char *verb, const struct jp_options *options);
+// that holds such a folder as `spool`. `brief`: blocks are not read beyond their heads (history.h). Says what is wrong.
+// JP_OPTIONS_GO, or the exit status.
+int jp_look_open(struct jp_look *look, const char *verb, const struct jp_options *options, bool brief);
 // The same in two steps: the configuration, and the spool in dir. `look` may be changed in between.
 int jp_look_configure(struct jp_look *look, const char *verb, const struct jp_options *options);
 int jp_look_at(struct jp_look *look, const char *dir);

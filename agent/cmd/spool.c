@@ -140,7 +140,7 @@ int jp_cmd_spool(int argc, char **argv)
     if (rc != JP_OPTIONS_GO)
         return rc;
     snprintf(name, sizeof name, "joulepost spool %s", verbs[verb]);
-    rc = jp_look_open(&look, name, &options);
+    rc = jp_look_open(&look, name, &options, verb == 0); // status only counts
     if (rc != JP_OPTIONS_GO)
         return rc;
     if (verb == 2)

@@ -8,6 +8,7 @@
 #include "slots.h"
 
 #include <ctype.h>
+#include <errno.h>
 #include <inttypes.h>
 #include <string.h>
 
@@ -33,6 +34,9 @@ struct figures {
     bool cursor_known;
     struct jp_pos cursor;
     uint64_t damage;
+    uint8_t block[JP_PAYLOAD_MAX]; // that holds the newest window
+    size_t block_size;             // 0: it came in no block
+    int64_t last_ms;               // where its last window was taken to begin
 };
 
 // A cursor's record begins [1, segment, offset, ...; one that is written otherwise is not shown.
@@ -76,21 +80,46 @@ static void note_run(struct figures *figures, uint64_t run)
     figures->last_run = run;
 }
 
+// The block that may hold the newest window: where its windows differ in length only a look into it tells.
+static void keep_block(struct figures *figures, const struct jp_history *history)
+{
+    figures->block_size = history->block_bytes ? history->block_size : 0;
+    if (figures->block_size > 0)
+        memcpy(figures->block, history->block_bytes, figures->block_size);
+    figures->last_ms = history->last_ms;
+}
+
+static void correct_newest(struct figures *figures)
+{
+    static struct jp_block_reader block; // large
+    static struct jp_window window;
+    int rc = figures->block_size > 0 ? jp_block_read(&block, figures->block, figures->block_size) : -EBADMSG;
+
+    while (rc == 0 && block.next < block.count)
+        rc = jp_block_next(&block, &window) == 1 ? 0 : -EBADMSG;
+    if (rc == 0)
+        figures->newest_ms += window.t0_ms - figures->last_ms;
+}
+
 static void note_window(struct figures *figures, const struct jp_history *history)
 {
     int64_t t_ms;
 
-    figures->windows++;
-    figures->pending += !figures->cursor_known || jp_pos_compare(history->at, figures->cursor) >= 0;
+    figures->windows += history->windows;
+    if (!figures->cursor_known || jp_pos_compare(history->at, figures->cursor) >= 0)
+        figures->pending += history->windows;
     note_run(figures, history->window.run);
     if (!jp_records_t_ms(&history->head, history->window.t0_ms, &t_ms))
         return;
     if (!figures->oldest_known || t_ms < figures->oldest_ms)
         figures->oldest_ms = t_ms;
     figures->oldest_known = true;
-    if (!figures->newest_known || t_ms > figures->newest_ms)
-        figures->newest_ms = t_ms;
+    t_ms += history->last_ms - history->window.t0_ms;
+    if (figures->newest_known && t_ms <= figures->newest_ms)
+        return;
+    figures->newest_ms = t_ms;
     figures->newest_known = true;
+    keep_block(figures, history);
 }
 
 static void note_gap(struct figures *figures, const struct jp_history *history)
@@ -233,6 +262,7 @@ int jp_spool_status(struct jp_look *look, bool json)
 
     read_cursor(look, &figures);
     collect(&look->history, &figures);
+    correct_newest(&figures);
     if (json)
         rc = print_json(look, &figures);
     else

@@ -68,7 +68,7 @@ static int note(struct jp_history *history, const struct jp_frame *frame)
 {
     struct jp_anchor anchor;
 
-    if (frame->type == JP_FRAME_BLOCK)
+    if (frame->type == JP_FRAME_BLOCK && !history->in->brief)
         note_block(history, frame);
     else if (frame->type == JP_FRAME_RUN)
         note_run(history, frame);
@@ -276,6 +276,9 @@ static enum jp_entry_kind take_window(struct jp_history *history, const struct j
         return senseless(history, "a WINDOW whose RUN is not there: nobody can say what its columns are");
     jp_window_names_see(&history->run_names, &history->window);
     history->names = &history->run_names;
+    history->windows = 1;
+    history->last_ms = history->window.t0_ms;
+    history->block_bytes = NULL;
     place(history, history->window.t0_ms);
     return JP_ENTRY_WINDOW;
 }
@@ -290,7 +293,32 @@ static enum jp_entry_kind next_of_block(struct jp_history *history)
     if (rc == 0)
         return JP_ENTRY_END;
     history->names = &history->block_names;
+    history->windows = 1;
+    history->last_ms = history->window.t0_ms;
     place(history, history->window.t0_ms);
+    return JP_ENTRY_WINDOW;
+}
+
+static enum jp_entry_kind take_head(struct jp_history *history, const struct jp_frame *frame)
+{
+    struct jp_window *window = &history->window;
+    struct jp_cbor_in in;
+    int64_t dt_ms;
+
+    jp_cbor_in_init(&in, frame->payload, frame->size);
+    jp_cbor_get_array(&in);
+    window->run = jp_cbor_get_uint(&in);
+    window->seq = jp_cbor_get_uint(&in);
+    history->windows = jp_cbor_get_uint(&in);
+    window->t0_ms = jp_cbor_get_int(&in);
+    dt_ms = jp_cbor_get_int(&in);
+    if (in.failed || history->windows < 1 || history->windows > JP_BLOCK_WINDOWS_MAX || dt_ms < 0 ||
+        dt_ms > INT32_MAX || window->t0_ms > JP_BOOT_MAX_MS || window->t0_ms < -JP_BOOT_MAX_MS)
+        return senseless(history, "a BLOCK that cannot be understood");
+    history->last_ms = window->t0_ms + (int64_t)(history->windows - 1) * dt_ms;
+    history->block_bytes = frame->payload;
+    history->block_size = frame->size;
+    place(history, window->t0_ms);
     return JP_ENTRY_WINDOW;
 }
 
@@ -298,6 +326,8 @@ static enum jp_entry_kind take_block(struct jp_history *history, const struct jp
 {
     int rc;
 
+    if (history->in->brief)
+        return take_head(history, frame);
     if (jp_block_read(&history->block, frame->payload, frame->size))
         return senseless(history, "a BLOCK that cannot be understood");
     jp_window_names_of_block(&history->block_names, &history->block);

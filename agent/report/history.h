@@ -16,7 +16,7 @@
 
 enum jp_entry_kind {
     JP_ENTRY_END,
-    JP_ENTRY_WINDOW,    // window, names, head
+    JP_ENTRY_WINDOW,    // window, names, head; brief: run, seq and t0_ms of the first of `windows`, and last_ms
     JP_ENTRY_BLOCK,     // block, read to its end; frame, head; in place of its windows with whole_blocks
     JP_ENTRY_RUN,       // run, run_no, prev; once, however often it is said
     JP_ENTRY_GAP,       // gap, gap_run, head
@@ -32,6 +32,8 @@ struct jp_history_in {
     struct jp_factor factor;
     double pue;
     bool whole_blocks;
+    // A block is one entry, read no further than its head: for those who only count. Names are not looked at either.
+    bool brief;
     // Called now and then with segments looked at and all of them; may be NULL.
     void (*progress)(size_t done, size_t all);
 };
@@ -63,6 +65,10 @@ struct jp_history {
     struct jp_records_head head; // of the entry's moment
     const struct jp_window_names *names;
     struct jp_window window;
+    uint64_t windows; // of this entry: 1, or of the block when in->brief
+    int64_t last_ms;  // BOOTTIME of the start of the last of them, as if none were shorter or longer than the others
+    const uint8_t *block_bytes; // brief: the block, until the next call; NULL of a WINDOW
+    size_t block_size;
     struct jp_run run, run_before, run_read;
     bool run_known;
     bool told; // the run in force was handed out as an entry

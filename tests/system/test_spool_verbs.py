@@ -495,6 +495,18 @@ class Verbs(unittest.TestCase):
         self.assertEqual(len(self.dump(made)), 6)
         self.assertEqual([line["seq"] for line in lines_of(self.run_verb("export", "--as", "jsonl", made)[0])], [0, 1, 2])
 
+    def test_status_knows_the_last_window_of_an_uneven_block(self):
+        made, real = os.path.join(self.dir, "made"), 1_800_000_000_000
+        spans, windows = [1000, 3000, 1000, 400], []
+        for seq, span in enumerate(spans):
+            windows.append(segments.window_of(8, seq, 5000 + sum(spans[:seq]), [3], span))
+        segments.write(made, 1, [(segments.RUN, segments.run_of(8, ["a"], [0])), (segments.ANCHOR, [0, real, 1, 3]),
+                                 (segments.BLOCK, segments.block_of(8, ["a"], [0], windows)),
+                                 (segments.BLOCK, [8, 4, 301, 0, 1000, ["a"], [0], [[0, [0]]], {}])])
+        told = json.loads(self.run_verb("spool", "status", "--json", made)[0])
+        self.assertEqual((told["oldest_ms"], told["newest_ms"]), (real + 5000, real + 5000 + sum(spans[:3])))
+        self.assertEqual((told["windows"], told["runs"], told["damaged"]), (4, 1, 1))
+
     def test_run_numbers_where_they_are_recorded(self):
         made = os.path.join(self.dir, "made")
         prev = {"run": 6, "last_seq": 41, "clean": False}
