@@ -95,7 +95,7 @@ static int export(struct jp_look *look, struct job *job, FILE *out)
     while (rc == 0 && (kind = jp_look_next(look)) != JP_ENTRY_END) {
         if (kind != JP_ENTRY_WINDOW || again(job, &history->window) || !in_time(job, history))
             continue;
-        rc = job->csv ? jp_csv_row(history, out) : jp_jsonl_write(jp_jsonl_window(history), out);
+        rc = job->csv ? jp_csv_row(history, out) : jp_jsonl_window_line(history, false, out);
         if (rc == -ENOENT && job->csv) {
             job->columnless++;
             rc = 0;

@@ -27,7 +27,8 @@ static int dump(struct jp_look *look)
     int rc = 0;
 
     while (rc == 0 && (kind = jp_look_next(look)) != JP_ENTRY_END)
-        rc = jp_jsonl_write(jp_jsonl_entry(&look->history, kind), stdout);
+        rc = kind == JP_ENTRY_WINDOW ? jp_jsonl_window_line(&look->history, true, stdout)
+                                     : jp_jsonl_write(jp_jsonl_entry(&look->history, kind), stdout);
     return jp_look_end(look, stdout, rc);
 }
 

@@ -4,6 +4,7 @@
 #include "anchors.h"
 #include "clock.h"
 #include "csv.h"
+#include "jsonl.h"
 #include "when.h"
 
 #include <errno.h>
@@ -179,6 +180,78 @@ static void times_are_utc_with_milliseconds(void **state)
     assert_string_equal(text, "");
 }
 
+// A window as one line, written straight or by way of an object.
+static char *line_of(const struct jp_history *history, bool typed, bool straight)
+{
+    char *text = NULL;
+    size_t size;
+    FILE *out = open_memstream(&text, &size);
+
+    if (straight)
+        assert_int_equal(jp_jsonl_window_line(history, typed, out), 0);
+    else
+        assert_int_equal(
+            jp_jsonl_write(typed ? jp_jsonl_entry(history, JP_ENTRY_WINDOW) : jp_jsonl_window(history), out), 0);
+    fclose(out);
+    return text;
+}
+
+static void assert_same_lines(const struct jp_history *history)
+{
+    for (int typed = 0; typed < 2; typed++) {
+        char *straight = line_of(history, typed, true), *object = line_of(history, typed, false);
+
+        assert_string_equal(straight, object);
+        free(straight);
+        free(object);
+    }
+}
+
+static void window_lines_are_what_objects_say(void **state)
+{
+    static const char *const texts[] = {"VDD_IN",      "",        "total",    "b", "a", "q\"uote",
+                                        "back\\slash", "\x1b[2J", "\xc3\xa9", "/"};
+    static const int64_t values[] = {0, 1, -1, 9, 10, -10, 9000000000000000, -9000000000000000, INT64_MAX, INT64_MIN};
+    static struct jp_history history; // large
+    static struct jp_window_names names;
+    uint64_t random = 20;
+
+    (void)state;
+    history.names = &names;
+    history.head = (struct jp_records_head){.pue = 1.25, .factor = {.g_per_kwh = 301.5}, .since_s = 1, .err_ms = -1};
+    for (int round = 0; round < 20000; round++) {
+        struct jp_window *window = &history.window;
+        uint64_t bits = random = random * 6364136223846793005 + 1442695040888963407;
+
+        window->channel_count = (int)(bits >> 60) + (round % 50 == 0 ? 4 : 0);
+        window->run = bits;
+        window->seq = bits >> 40;
+        window->t0_ms = values[bits >> 20 & 7];
+        window->span_ms = 1000;
+        history.device = texts[round % 10 > 1 ? 0 : bits >> 33 & 7];
+        history.head.off_known = bits >> 34 & 3;
+        history.head.off_ms = 1790000000000;
+        history.head.clock = (enum jp_clock_state)(round % 3);
+        history.head.factor.known = bits >> 36 & 1;
+        for (int c = 0; c < window->channel_count; c++) {
+            static char plain[JP_CHANNELS_MAX][8];
+
+            bits = random = random * 6364136223846793005 + 1442695040888963407;
+            snprintf(plain[c], sizeof plain[c], "r%d", c);
+            names.names[c] = (bits >> 40 & 31) ? plain[c] : texts[(bits >> 50) % 10];
+            names.in_total[c] = bits >> 35 & 1;
+            names.columns = round % 7 ? 0 : JP_BLOCK_MV;
+            names.has[c] = bits >> 36 & 3;
+            window->channels[c].known = bits >> 41 & 15;
+            window->channels[c].mj = values[(bits >> 45) % 10];
+            window->channels[c].covered_ms = (bits >> 48 & 31) ? 1000 : 400;
+            window->channels[c].cause = (bits >> 48 & 31) ? JP_CAUSE_NONE : JP_CAUSE_STALL;
+            window->channels[c].mv = window->channels[c].ma = 5000;
+        }
+        assert_same_lines(&history);
+    }
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -188,6 +261,7 @@ int main(void)
         cmocka_unit_test(equal_anchors_take_the_room_of_two),
         cmocka_unit_test(fields_are_quoted_where_they_must_be),
         cmocka_unit_test(times_are_utc_with_milliseconds),
+        cmocka_unit_test(window_lines_are_what_objects_say),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);
