@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 // Frames of either spool into windows, runs, gaps, events and anchors.
-#include "history.h"
+#include "history_parts.h"
 
 #include "clock.h"
 
@@ -157,7 +157,7 @@ void jp_history_close(struct jp_history *history)
 
 // Entries ----------------------------------------------------------------------------------------
 // The wall time of a moment of the open segment's boot, and who it was.
-static void place(struct jp_history *history, int64_t boot_ms)
+void jp_history_place(struct jp_history *history, int64_t boot_ms)
 {
     struct jp_records_head *head = &history->head;
     bool known = history->walk.header_known;
@@ -173,10 +173,10 @@ static void place(struct jp_history *history, int64_t boot_ms)
     head->since_s = clock == JP_CLOCK_UNSYNCED ? FORMAT_BIRTH_S : 1;
 }
 
-static enum jp_entry_kind senseless(struct jp_history *history, const char *what)
+enum jp_entry_kind jp_history_senseless(struct jp_history *history, const char *what)
 {
     history->what = what;
-    place(history, 0);
+    jp_history_place(history, 0);
     return JP_ENTRY_SENSELESS;
 }
 
@@ -246,7 +246,7 @@ static enum jp_entry_kind take_run(struct jp_history *history, const struct jp_f
     bool numbered = history->run_no_known, preceded = history->prev.known, again;
 
     if (jp_run_decode(&history->run_read, frame->payload, frame->size))
-        return senseless(history, "a RUN that cannot be understood");
+        return jp_history_senseless(history, "a RUN that cannot be understood");
     if (history->boot < 0) // the header is damaged
         history->boot = jp_anchors_boot(&history->anchors, history->run_read.boot);
     again = history->told && history->run_known && history->run.id == history->run_read.id;
@@ -254,7 +254,7 @@ static enum jp_entry_kind take_run(struct jp_history *history, const struct jp_f
         begin_run(history, &history->run_read);
     history->told = true;
     read_run_more(history, frame);
-    place(history, 0);
+    jp_history_place(history, 0);
     if (again && numbered == history->run_no_known && preceded == history->prev.known)
         return JP_ENTRY_END; // said again at the start of a segment
     return JP_ENTRY_RUN;
@@ -265,7 +265,7 @@ static enum jp_entry_kind take_window(struct jp_history *history, const struct j
     const struct jp_run *kept;
 
     if (jp_window_decode(&history->window, frame->payload, frame->size))
-        return senseless(history, "a WINDOW that cannot be understood");
+        return jp_history_senseless(history, "a WINDOW that cannot be understood");
     if (!history->run_known || history->run.id != history->window.run) {
         kept = kept_run(history, history->window.run);
         if (kept)
@@ -273,72 +273,14 @@ static enum jp_entry_kind take_window(struct jp_history *history, const struct j
     }
     if (!history->run_known || history->run.id != history->window.run ||
         history->run.channel_count != history->window.channel_count)
-        return senseless(history, "a WINDOW whose RUN is not there: nobody can say what its columns are");
+        return jp_history_senseless(history, "a WINDOW whose RUN is not there: nobody can say what its columns are");
     jp_window_names_see(&history->run_names, &history->window);
     history->names = &history->run_names;
     history->windows = 1;
     history->last_ms = history->window.t0_ms;
     history->block_bytes = NULL;
-    place(history, history->window.t0_ms);
+    jp_history_place(history, history->window.t0_ms);
     return JP_ENTRY_WINDOW;
-}
-
-static enum jp_entry_kind next_of_block(struct jp_history *history)
-{
-    int rc = jp_block_next(&history->block, &history->window);
-
-    history->in_block = rc == 1;
-    if (rc < 0)
-        return senseless(history, "a BLOCK that cannot be understood to its end");
-    if (rc == 0)
-        return JP_ENTRY_END;
-    history->names = &history->block_names;
-    history->windows = 1;
-    history->last_ms = history->window.t0_ms;
-    place(history, history->window.t0_ms);
-    return JP_ENTRY_WINDOW;
-}
-
-static enum jp_entry_kind take_head(struct jp_history *history, const struct jp_frame *frame)
-{
-    struct jp_window *window = &history->window;
-    struct jp_cbor_in in;
-    int64_t dt_ms;
-
-    jp_cbor_in_init(&in, frame->payload, frame->size);
-    jp_cbor_get_array(&in);
-    window->run = jp_cbor_get_uint(&in);
-    window->seq = jp_cbor_get_uint(&in);
-    history->windows = jp_cbor_get_uint(&in);
-    window->t0_ms = jp_cbor_get_int(&in);
-    dt_ms = jp_cbor_get_int(&in);
-    if (in.failed || history->windows < 1 || history->windows > JP_BLOCK_WINDOWS_MAX || dt_ms < 0 ||
-        dt_ms > INT32_MAX || window->t0_ms > JP_BOOT_MAX_MS || window->t0_ms < -JP_BOOT_MAX_MS)
-        return senseless(history, "a BLOCK that cannot be understood");
-    history->last_ms = window->t0_ms + (int64_t)(history->windows - 1) * dt_ms;
-    history->block_bytes = frame->payload;
-    history->block_size = frame->size;
-    place(history, window->t0_ms);
-    return JP_ENTRY_WINDOW;
-}
-
-static enum jp_entry_kind take_block(struct jp_history *history, const struct jp_frame *frame)
-{
-    int rc;
-
-    if (history->in->brief)
-        return take_head(history, frame);
-    if (jp_block_read(&history->block, frame->payload, frame->size))
-        return senseless(history, "a BLOCK that cannot be understood");
-    jp_window_names_of_block(&history->block_names, &history->block);
-    if (!history->in->whole_blocks)
-        return next_of_block(history);
-    while ((rc = jp_block_next(&history->block, &history->window)) == 1)
-        continue;
-    if (rc < 0)
-        return senseless(history, "a BLOCK that cannot be understood to its end");
-    place(history, history->block.t0_ms);
-    return JP_ENTRY_BLOCK;
 }
 
 static enum jp_entry_kind take_gap(struct jp_history *history, const struct jp_frame *frame)
@@ -346,13 +288,13 @@ static enum jp_entry_kind take_gap(struct jp_history *history, const struct jp_f
     static const struct jp_run nameless;
 
     if (jp_gap_decode(&history->gap, frame->payload, frame->size))
-        return senseless(history, "a GAP that cannot be understood");
+        return jp_history_senseless(history, "a GAP that cannot be understood");
     history->gap_run = &nameless;
     if (history->run_known && history->gap.run == history->run.id)
         history->gap_run = &history->run;
     else if (history->gap.run == history->run_before.id)
         history->gap_run = &history->run_before;
-    place(history, history->gap.t0_ms);
+    jp_history_place(history, history->gap.t0_ms);
     return JP_ENTRY_GAP;
 }
 
@@ -366,18 +308,18 @@ static enum jp_entry_kind take(struct jp_history *history, const struct jp_frame
     case JP_FRAME_WINDOW:
         return take_window(history, frame);
     case JP_FRAME_BLOCK:
-        return take_block(history, frame);
+        return jp_history_take_block(history, frame);
     case JP_FRAME_GAP:
         return take_gap(history, frame);
     case JP_FRAME_EVENT:
         if (jp_event_decode(&history->event, frame->payload, frame->size))
-            return senseless(history, "an EVENT that cannot be understood");
-        place(history, history->event.boot_ms);
+            return jp_history_senseless(history, "an EVENT that cannot be understood");
+        jp_history_place(history, history->event.boot_ms);
         return JP_ENTRY_EVENT;
     case JP_FRAME_ANCHOR:
         if (jp_anchor_decode(&history->anchor, frame->payload, frame->size))
-            return senseless(history, "an ANCHOR that cannot be understood");
-        place(history, history->anchor.boot_ms);
+            return jp_history_senseless(history, "an ANCHOR that cannot be understood");
+        jp_history_place(history, history->anchor.boot_ms);
         return JP_ENTRY_ANCHOR;
     default:
         return JP_ENTRY_END;
@@ -389,7 +331,7 @@ enum jp_entry_kind jp_history_next(struct jp_history *history)
     struct jp_frame frame;
 
     for (;;) {
-        enum jp_entry_kind kind = history->in_block ? next_of_block(history) : JP_ENTRY_END;
+        enum jp_entry_kind kind = history->in_block ? jp_history_next_of_block(history) : JP_ENTRY_END;
 
         if (kind != JP_ENTRY_END)
             return kind;
