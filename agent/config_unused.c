@@ -11,10 +11,6 @@ int jp_config_unused(const struct jp_config *config, const char **keys, int max)
         bool set;
     } all[] = {
         {"sampling.hw_average", config->sampling.hw_average},
-        {"energy.adopt_retained", config->adopt_retained},
-        {"spool.keep", config->spool.keep_all},
-        {"spool.keep_days", config->spool.keep_days > 0},
-        {"mqtt.release", config->mqtt.release == JP_RELEASE_COLLECTOR},
         {"location.wue", config->location.wue > 0},
         {"location.latitude, .longitude", !isnan(config->location.latitude)},
         {"prometheus.file", config->prometheus_file[0] != '\0'},

@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """A year without a broker: `spool dump` streams its backlog complete, in order, and in constant memory; status, verify
 and the start of post bear it."""
+import io
 import json
 import os
 import re
@@ -10,7 +11,9 @@ import tempfile
 import time
 import unittest
 
-from rig import JOULEPOST, run_once
+import cbor2
+
+from rig import Agent, AgxOrin, Broker, JOULEPOST, Scratch, Subscriber, eventually, run_once
 
 MAKE_BACKLOG = os.environ.get("MAKE_BACKLOG", os.path.join(os.path.dirname(JOULEPOST), "tests", "make_backlog"))
 YEAR_BLOCKS = 1_051_200
@@ -84,6 +87,50 @@ class Year(unittest.TestCase):
         told = json.loads(subprocess.run([MAKE_BACKLOG, "--open", spool], stdout=subprocess.PIPE, check=True).stdout)
         print(f"opened in {told['open_s'] * 1e3:.1f} ms, the first frame {told['first_frame_s'] * 1e3:.1f} ms later")
         self.assertGreater(told["pending_bytes"], made["bytes"] * 9 // 10)
+
+    def drain(self, name, blocks):
+        """Post on the backlog, until it has sent it all: the records of the year, its own runs', its peak in kB, and CPU."""
+        spool, _ = self.make(name, blocks)
+        scratch = Scratch()
+        self.addCleanup(scratch.close)
+        board = AgxOrin(scratch)
+        self.addCleanup(board.close)
+        broker = Broker()
+        self.addCleanup(broker.close)
+        subscriber = Subscriber(broker.port, topic="joulepost/1/+/records")
+        self.addCleanup(subscriber.close)
+        agent = Agent({"mqtt.url": broker.url, "paths.spool": spool, "spool.max_bytes": 2_000_000_000}, root=board.root)
+        self.addCleanup(agent.close)
+        post = agent.half("post")
+        eventually(lambda: not any(one.endswith(".jps") for one in os.listdir(spool)), seconds=300,
+                   why=lambda: f"the backlog stays: {agent.said()}")
+        with open(f"/proc/{post}/stat", encoding="ascii") as file:
+            ticks = file.read().rpartition(")")[2].split()
+        cpu = (int(ticks[11]) + int(ticks[12])) / os.sysconf("SC_CLK_TCK")
+        peak = peak_kb(post)
+        self.assertEqual(agent.stop(), 0)
+        payloads = [message.payload for message in subscriber.of("records")]
+        size = sum(map(len, payloads))
+        print(f"{blocks} blocks drained: {size} bytes in {len(payloads)} messages, {size / blocks / 90:.2f} a rail and window; "
+              f"{blocks * 90 / cpu / 1e6:.1f} million rail-windows a CPU second (budget 5), peak {peak} kB")
+        return payloads, peak
+
+    def test_post_drains_it_complete_in_order_and_in_constant_memory(self):
+        payloads, small = self.drain("tenth", BLOCKS // 10)
+        runs, windows = {}, 0
+        for payload in payloads:
+            stream = io.BytesIO(payload)
+            cbor2.load(stream)
+            while stream.tell() < len(payload):
+                run, seq, n = cbor2.load(stream)[:3]
+                if len(runs) < 24 or run in runs:
+                    self.assertEqual(seq, runs.get(run, 0))
+                    runs[run] = seq + n
+                    windows += n
+        self.assertEqual(windows, BLOCKS // 10 * 30)
+        whole, large = self.drain("whole", BLOCKS)
+        self.assertGreater(sum(map(len, whole)), 9.5 * sum(map(len, payloads)))
+        self.assertLess(large - small, GROWTH_KB)
 
 
 if __name__ == "__main__":
