@@ -63,8 +63,8 @@ int jp_half_print_plan(const struct jp_half_setup *setup)
     for (int i = 0, count = jp_config_unused(config, unused, JP_CONFIG_UNUSED_MAX); i < count; i++)
         printf("# no effect yet: %s\n", unused[i]);
     print_factor(config);
-    printf("# a power cut may take the last %.10g s, and all that waits while the broker is away: windows wait in %s\n",
-           jp_config_loss_window_s(config), config->paths_hot);
+    printf("# a power cut may take the last %.10g s; what is not sent by then is kept in %s, %.10g MB at most\n",
+           jp_config_loss_window_s(config), config->paths_spool, (double)config->spool.max_bytes / 1e6);
     if (config->mqtt.url[0])
         printf("# publishes to %s below %s/%s\n", config->mqtt.url, config->mqtt.root, plan->run.device);
     else
