@@ -262,6 +262,12 @@ void world_say(struct world *world, enum jp_news_kind kind, int reason)
         world_incoming(world, "live", world->log->arena + live->at, live->size);
 }
 
+void world_go_up(struct world *world)
+{
+    if (!world->up)
+        world_say(world, JP_NEWS_UP, 0);
+}
+
 // The disk under paths.spool, which fails on command; paths.hot is another. Its descriptors lie above FLASH_FD.
 #define FLASH_FD 1000
 
@@ -503,6 +509,17 @@ void world_start_meter(struct world *world, uint64_t run_id)
     world->meter_fd = world->meter.fd;
     world_append(world, JP_FRAME_RUN, bytes, jp_run_encode(&world->run, bytes, sizeof bytes));
     world_anchor(world, JP_CLOCK_SYNCED, 4000000000000);
+}
+
+void world_stop_meter(struct world *world)
+{
+    struct jp_event event = {.kind = "run", .run = world->run.id, .detail = "{\"action\":\"stop\"}"};
+    uint8_t bytes[512];
+
+    world_append(world, JP_FRAME_EVENT, bytes, jp_event_encode(&event, bytes, sizeof bytes));
+    jp_hot_close(&world->meter);
+    world->meter = (struct jp_hot_writer){.fd = 0};
+    world->metering = false;
 }
 
 void world_append_window(struct world *world)

@@ -71,11 +71,15 @@ void world_begin(struct world *world, int channels, int block_windows);
 void world_end(struct world *world);
 // A new run of meter, its RUN and ANCHOR frames appended.
 void world_start_meter(struct world *world, uint64_t run_id);
+// It ends as it should, and metering with it.
+void world_stop_meter(struct world *world);
 void world_append_window(struct world *world);
 void world_append(struct world *world, uint8_t type, const void *payload, int size);
 void world_anchor(struct world *world, enum jp_clock_state clock, int64_t off_ms);
 void world_event(struct world *world, const char *name);
 void world_say(struct world *world, enum jp_news_kind kind, int reason);
+// For each_second: the link comes up when it is down.
+void world_go_up(struct world *world);
 // A message on a subscription.
 void world_incoming(struct world *world, const char *leaf, const void *payload, size_t size);
 // The power is cut or the machine boots anew: paths.hot is gone, the boot is another.

@@ -163,16 +163,10 @@ static void assert_delivered_equals_cumulative(int windows)
         assert_int_equal(got.mj[c], world.window.channels[c].run_mj);
 }
 
-static void go_up(struct world *w)
-{
-    if (!w->up)
-        world_say(w, JP_NEWS_UP, 0);
-}
-
 static void every_closed_block_arrives_once_and_in_order(void **state)
 {
     (void)state;
-    world.each_second = go_up;
+    world.each_second = world_go_up;
     assert_int_equal(world_post(&world, 105, true), 0);
     assert_delivered_equals_cumulative(100);
     assert_true(got.ordered && got.doubled == 0);
@@ -186,7 +180,7 @@ static void run_event_and_meta_come_before_records(void **state)
     json_t *json;
 
     (void)state;
-    world.each_second = go_up;
+    world.each_second = world_go_up;
     world_post(&world, 15, true);
     for (int i = world.log->count - 1; i >= 0; i--) {
         if (strcmp(world.log->messages[i].leaf, "event") == 0)
@@ -210,7 +204,7 @@ static void resend_after_kill_is_byte_identical(void **state)
     int killed = 0, windows;
 
     (void)state;
-    world.each_second = go_up;
+    world.each_second = world_go_up;
     world.metering = false;
     for (int turn = 1; turn <= 20; turn++) {
         for (int i = 0; i < 17; i++)
@@ -234,7 +228,7 @@ static void a_seal_closes_the_block_and_stop_sends_it(void **state)
     world.metering = false;
     for (int i = 0; i < 13; i++)
         world_append_window(&world);
-    world.each_second = go_up;
+    world.each_second = world_go_up;
     world_post(&world, 5, true);
     subscribe();
     assert_int_equal(got.windows, 10);
@@ -273,7 +267,7 @@ static void a_new_run_ends_the_block_of_the_old(void **state)
     world.next_seq = 20;
     for (int i = 0; i < 10; i++)
         world_append_window(&world);
-    world.each_second = go_up;
+    world.each_second = world_go_up;
     world_post(&world, 5, true);
     subscribe();
     assert_int_equal(got.windows, 14);
@@ -290,7 +284,7 @@ static void the_run_event_has_the_time_of_its_own_start(void **state)
     json_t *json;
 
     (void)state;
-    world.each_second = go_up;
+    world.each_second = world_go_up;
     world_post(&world, 20, true);
     world.seconds = 50;
     world_start_meter(&world, 0x52);
@@ -315,7 +309,7 @@ static void a_gap_names_its_channels_itself(void **state)
     make_window(&world.window, &run, 4);
     jp_gap_fold(&gap, &run, &world.window, "hot_full");
     world_append(&world, JP_FRAME_GAP, bytes, jp_gap_encode(&gap, bytes, sizeof bytes));
-    world.each_second = go_up;
+    world.each_second = world_go_up;
     world_post(&world, 5, true);
     json = json_of(last_of("gap"));
     assert_int_equal(json_integer_value(json_object_get(json_object_get(json, "energy_mj"), "r1")), 2004);
@@ -335,7 +329,7 @@ static void a_blocks_columns_are_those_of_its_run(void **state)
     (void)state;
     world.run.columns = JP_BLOCK_MV | JP_BLOCK_PEAK;
     world_start_meter(&world, 0x53);
-    world.each_second = go_up;
+    world.each_second = world_go_up;
     world_post(&world, 15, true);
     message = last_of("records");
     assert_non_null(message);
@@ -389,7 +383,7 @@ static void damaged_windows_are_told_as_a_gap_with_their_joules(void **state)
 
     (void)state;
     damage_windows(12, 2);
-    world.each_second = go_up;
+    world.each_second = world_go_up;
     world.config.mqtt.status_s = 1;
     world_post(&world, 10, true);
     subscribe();
@@ -434,7 +428,7 @@ static void damage_beside_another_gap_is_counted_apart(void **state)
     world.next_seq = 43;
     for (int i = 0; i < 10; i++)
         world_append_window(&world);
-    world.each_second = go_up;
+    world.each_second = world_go_up;
     world_post(&world, 10, true);
     assert_int_equal(count_leaf("gap"), 2);
     while (count_leaf("gap") == 2)
@@ -448,7 +442,7 @@ static void damage_of_a_runs_first_windows_is_told(void **state)
 {
     (void)state;
     damage_windows(0, 3);
-    world.each_second = go_up;
+    world.each_second = world_go_up;
     world_post(&world, 10, true);
     assert_int_equal(damaged_gap("first_seq"), 0);
     assert_int_equal(damaged_gap("windows"), 3);
@@ -460,7 +454,7 @@ static void a_backlog_goes_out_in_large_messages(void **state)
     world.metering = false;
     for (int i = 0; i < 3000; i++)
         world_append_window(&world);
-    world.each_second = go_up;
+    world.each_second = world_go_up;
     world_post(&world, 20, true);
     assert_delivered_equals_cumulative(3000);
     assert_true(got.ordered && got.doubled == 0);
@@ -471,7 +465,7 @@ static void a_backlog_goes_out_in_large_messages(void **state)
 static void nothing_is_released_before_it_is_acknowledged(void **state)
 {
     (void)state;
-    world.each_second = go_up;
+    world.each_second = world_go_up;
     world.refuse = 0x97;
     world.refusals = -1;
     world_post(&world, 60, true);
@@ -489,7 +483,7 @@ static void a_message_too_large_is_split(void **state)
     world.metering = false;
     for (int i = 0; i < 400; i++)
         world_append_window(&world);
-    world.each_second = go_up;
+    world.each_second = world_go_up;
     world.too_large = 300;
     world_post(&world, 60, true);
     assert_delivered_equals_cumulative(400);
@@ -504,7 +498,7 @@ static void the_brokers_packet_limit_is_kept(void **state)
     world.metering = false;
     for (int i = 0; i < 400; i++)
         world_append_window(&world);
-    world.each_second = go_up;
+    world.each_second = world_go_up;
     world.max_packet = 600;
     world_post(&world, 60, true);
     assert_delivered_equals_cumulative(400);
@@ -519,7 +513,7 @@ static void a_refused_block_is_kept_and_status_says_so(void **state)
     json_t *json;
 
     (void)state;
-    world.each_second = go_up;
+    world.each_second = world_go_up;
     world.refuse = 0x99;
     world.refusals = 7;
     world_post(&world, 120, true);
@@ -541,7 +535,7 @@ static const char *denied;
 
 static void deny_until_40(struct world *w)
 {
-    go_up(w);
+    world_go_up(w);
     w->deny = w->seconds < 40 ? denied : NULL;
 }
 
@@ -611,7 +605,7 @@ static void a_denied_meta_does_not_stop_records_and_comes_later(void **state)
 static void a_meta_refused_once_comes_again(void **state)
 {
     (void)state;
-    world.each_second = go_up;
+    world.each_second = world_go_up;
     world_post(&world, 12, true);
     world.log->count = 0;
     world.up = false;
@@ -625,7 +619,7 @@ static void a_meta_refused_once_comes_again(void **state)
 static void meta_comes_once_at_the_start(void **state)
 {
     (void)state;
-    world.each_second = go_up;
+    world.each_second = world_go_up;
     world_post(&world, 30, true);
     assert_int_equal(count_leaf("meta"), 1);
 }
@@ -633,7 +627,7 @@ static void meta_comes_once_at_the_start(void **state)
 static void an_event_larger_than_the_packet_stands_aside(void **state)
 {
     (void)state;
-    world.each_second = go_up;
+    world.each_second = world_go_up;
     world.max_packet = 300; // a block fits, the event that begins the run and meta do not
     world_post(&world, 35, true);
     subscribe();
@@ -649,7 +643,7 @@ static void a_broker_that_closes_on_large_records_gets_small_ones(void **state)
     world.metering = false;
     for (int i = 0; i < 400; i++)
         world_append_window(&world);
-    world.each_second = go_up;
+    world.each_second = world_go_up;
     world.slam = 400;
     world_post(&world, 120, true);
     assert_delivered_equals_cumulative(400);
@@ -668,7 +662,7 @@ static void a_broker_that_closes_on_large_json_gets_small_ones(void **state)
 static void flap(struct world *w)
 {
     if (w->seconds >= 60 || w->seconds % 3 == 0)
-        go_up(w);
+        world_go_up(w);
     else if (w->seconds % 3 == 2 && w->up && !w->under_way)
         world_say(w, JP_NEWS_DOWN, 0);
 }
@@ -718,7 +712,7 @@ static void down_in_the_middle(struct world *w)
         world_say(w, JP_NEWS_DOWN, 0);
         w->answer = true;
     } else if (w->seconds < 35 || w->seconds > 60) {
-        go_up(w);
+        world_go_up(w);
     }
 }
 
@@ -734,7 +728,7 @@ static void what_stands_aside_at_the_end_comes_after_it(void **state)
     before = world.log->count;
     world.up = false;
     world.deny = NULL;
-    world.each_second = go_up;
+    world.each_second = world_go_up;
     world_post(&world, 20, true);
     assert_int_equal(count_leaf("event"), 1);
     assert_true(world.log->count > before);
@@ -766,7 +760,7 @@ static void events_and_gaps_are_told_once_over_a_restart(void **state)
 
     (void)state;
     world.metering = false;
-    world.each_second = go_up;
+    world.each_second = world_go_up;
     for (int i = 0; i < 12; i++)
         world_append_window(&world);
     world_event(&world, "fit");
@@ -808,7 +802,7 @@ static void json_windows_follow(size_t largest, int seconds)
     world.metering = false;
     for (int i = 0; i < 100; i++)
         world_append_window(&world);
-    world.each_second = go_up;
+    world.each_second = world_go_up;
     world_post(&world, seconds, true);
     for (int i = 0; i < world.log->count; i++) {
         const struct world_message *message = &world.log->messages[i];
@@ -866,7 +860,7 @@ static void windows_of_uneven_size_are_split_by_number(void **state)
         world_append(&world, JP_FRAME_WINDOW, bytes, jp_window_encode(&world.window, bytes, sizeof bytes));
     }
     world.too_large = 750;
-    world.each_second = go_up;
+    world.each_second = world_go_up;
     world_post(&world, 60, true);
     assert_true(count_leaf("records") >= 20);
 }
@@ -876,7 +870,7 @@ static void live_comes_every_live_s_from_the_newest_window(void **state)
     json_t *json;
 
     (void)state;
-    world.each_second = go_up;
+    world.each_second = world_go_up;
     world_post(&world, 101, true);
     assert_in_range(count_leaf("live"), 9, 12);
     assert_int_equal(last_of("live")->qos, 0);
@@ -902,7 +896,7 @@ static void live_of_each_second_misses_no_window(void **state)
     int lives = 0;
 
     (void)state;
-    world.each_second = go_up;
+    world.each_second = world_go_up;
     world.config.mqtt.live_s = 1;
     world.lag_ms = 180;
     world_post(&world, 60, true);
@@ -924,7 +918,7 @@ static void live_goes_with_the_last_window_of_a_block(void **state)
     int lives = 0;
 
     (void)state;
-    world.each_second = go_up;
+    world.each_second = world_go_up;
     world.config.mqtt.live_s = 5;
     world.lag_ms = 180;
     world_post(&world, 20, true);
@@ -950,7 +944,7 @@ static void live_goes_with_the_last_window_of_a_block(void **state)
 static void a_silent_meter_costs_few_wakes(void **state)
 {
     (void)state;
-    world.each_second = go_up;
+    world.each_second = world_go_up;
     world.lag_ms = 180;
     world_post(&world, 20, true);
     world.metering = false;
@@ -972,7 +966,7 @@ static void bring(struct world *w, const char *topic, const char *text)
 
 static void bring_a_factor(struct world *w)
 {
-    go_up(w);
+    world_go_up(w);
     if (w->seconds == 12)
         bring(w, "joulepost/1/grid/FR", "{\"g_per_kwh\":3600,\"source\":\"x\",\"valid_from\":\"2026\"}");
     if (w->seconds == 14)
@@ -1013,7 +1007,7 @@ static void a_configured_factor_is_not_replaced(void **state)
 
 static void bring_commands(struct world *w)
 {
-    go_up(w);
+    world_go_up(w);
     if (w->seconds == 5)
         bring(w, "joulepost/1/bench-1/cmd", "{\"command\":\"task start\",\"name\":\"fit\"}");
     if (w->seconds == 9) { // sent once, long ago: not to be done at each connection
@@ -1063,7 +1057,7 @@ static void set_the_clock(struct world *w)
     if (w->seconds == 25)
         world_anchor(w, JP_CLOCK_SYNCED, 5000000000000);
     if (w->seconds > 30)
-        go_up(w);
+        world_go_up(w);
 }
 
 static void an_unsynced_clock_is_repaired_from_a_later_anchor(void **state)
@@ -1099,7 +1093,7 @@ static void sent_segments_are_removed_and_unsent_ones_go_to_flash(void **state)
     full = jp_hot_bytes(&jp_fs_real, world.dir);
     world_post(&world, 20, false);
     assert_true(jp_hot_bytes(&jp_fs_real, world.dir) < full);
-    world.each_second = go_up;
+    world.each_second = world_go_up;
     world_post(&world, 30, true);
     assert_delivered_equals_cumulative(SEQ_MAX / 10 * 10);
 }

@@ -41,12 +41,6 @@ static void end(void)
     faulty_free(&disk);
 }
 
-static void go_up(struct world *w)
-{
-    if (!w->up)
-        world_say(w, JP_NEWS_UP, 0);
-}
-
 static int64_t lost_at; // second at which the power went, -1 not yet
 
 static void note_power(struct world *w)
@@ -64,7 +58,7 @@ static void live_and_die(enum faulty_loss loss, uint64_t seed)
     faulty_power_up(&disk, loss, seed);
     world_reboot(world);
     world_start_meter(world, RUN + 1);
-    world->each_second = go_up;
+    world->each_second = world_go_up;
     world->up = false;
     assert_int_equal(world_post(world, 25, true), 0);
 }

@@ -98,26 +98,6 @@ static void teardown_world(void)
     munmap(world, sizeof *world);
 }
 
-static void go_up(struct world *w)
-{
-    if (!w->up)
-        world_say(w, JP_NEWS_UP, 0);
-}
-
-static void stop_meter(void)
-{
-    struct jp_event event = {.kind = "run", .run = world->run.id, .detail = "{\"action\":\"stop\"}"};
-    uint8_t bytes[512];
-
-    world_append(world, JP_FRAME_EVENT, bytes, jp_event_encode(&event, bytes, sizeof bytes));
-    jp_hot_close(&world->meter);
-    world->meter = (struct jp_hot_writer){.fd = 0};
-    world->metering = false;
-    world->up = false;
-    world_post(world, 2, true);
-    world->metering = true;
-}
-
 static void lose_state(void)
 {
     char path[JP_PATH_MAX + 16];
@@ -132,15 +112,19 @@ static void take_step(enum step step)
 {
     int seconds = 5 + (int)draw(50);
 
-    world->each_second = draw(3) > 0 ? go_up : NULL; // else an offline stretch
+    world->each_second = draw(3) > 0 ? world_go_up : NULL; // else an offline stretch
     world->up = false;
     if (step == POST_STOPS || step == CLEAN_BOOT)
         world_post(world, seconds, true);
     else
         world_post_forked(world, seconds + 60, world->seconds + seconds);
     note_windows();
-    if (step == CLEAN_BOOT)
-        stop_meter();
+    if (step == CLEAN_BOOT) {
+        world_stop_meter(world);
+        world->up = false;
+        world_post(world, 2, true);
+        world->metering = true;
+    }
     if (draw(8) == 0)
         lose_state();
     if (step == CLEAN_BOOT || step == POWER_CUT)
@@ -227,7 +211,7 @@ static void registers_never_go_down_nor_up_by_more_than_was_used(void **state)
         world->config.adopt_retained = life % 2;
         for (int i = 0; i < STEPS; i++)
             take_step((enum step)draw(STEP_COUNT));
-        world->each_second = go_up;
+        world->each_second = world_go_up;
         world->up = false;
         world_post(world, 30, true);
         note_windows();
@@ -244,7 +228,7 @@ static void registers_never_go_down_nor_up_by_more_than_was_used(void **state)
 // So that all of a run is released before the kill.
 static void measure_four_blocks(struct world *w)
 {
-    go_up(w);
+    world_go_up(w);
     w->metering = w->next_seq < 40;
 }
 
@@ -265,7 +249,7 @@ static void kills_alone_cost_the_registers_nothing(void **state)
     }
     world->up = false;
     world->metering = true;
-    world->each_second = go_up;
+    world->each_second = world_go_up;
     world->config.mqtt.live_s = 10;
     world_post(world, 40, true);
     note_windows();
@@ -306,7 +290,7 @@ static void a_lost_state_file_alone_does_not_change_the_id_when_the_retained_one
     for (int cut = 0; cut < 2; cut++) {
         setup_world();
         world->config.adopt_retained = true;
-        world->each_second = go_up;
+        world->each_second = world_go_up;
         world_post_forked(world, 400, 250);
         note_windows();
         id = id_now();
@@ -331,7 +315,7 @@ static void without_leave_a_lost_register_begins_anew(void **state)
 
     (void)state;
     setup_world();
-    world->each_second = go_up;
+    world->each_second = world_go_up;
     world_post_forked(world, 400, 250);
     note_windows();
     id = id_now();
@@ -381,7 +365,7 @@ static void a_power_cut_with_leave_goes_on_from_what_was_seen(void **state)
     setup_world();
     world->config.adopt_retained = true;
     world->config.spool.checkpoint_s = 3600;
-    world->each_second = go_up;
+    world->each_second = world_go_up;
     world_post_forked(world, 400, 250);
     note_windows();
     id = id_now();

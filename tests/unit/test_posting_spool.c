@@ -40,12 +40,6 @@ static int teardown(void **state)
     return 0;
 }
 
-static void go_up(struct world *w)
-{
-    if (!w->up)
-        world_say(w, JP_NEWS_UP, 0);
-}
-
 // Every window of a run up to `windows`, each once by its name, or in a gap; joules as the run's own cumulative.
 static void assert_balanced(uint64_t id, int windows)
 {
@@ -114,7 +108,7 @@ static void what_cannot_be_sent_goes_to_flash_and_arrives_later(void **state)
     assert_true(spool_bytes() > 0);
     assert_int_equal(world->log->count, 0);
     world->metering = false;
-    world->each_second = go_up;
+    world->each_second = world_go_up;
     world_post(world, 20, true);
     subscriber_take(&got, world, 0);
     assert_balanced(RUN, 200);
@@ -139,7 +133,7 @@ static void down_for_five_seconds(struct world *w)
     if (w->seconds == 50)
         world_say(w, JP_NEWS_DOWN, 0);
     else if (w->seconds < 50 || w->seconds > 55)
-        go_up(w);
+        world_go_up(w);
 }
 
 static void a_short_outage_writes_no_records_to_flash(void **state)
@@ -157,7 +151,7 @@ static void status_counts_what_is_pending_and_written(void **state)
     (void)state;
     world_post(world, 105, true);
     world->metering = false;
-    world->each_second = go_up;
+    world->each_second = world_go_up;
     world->refusals = -1;
     world->refuse = 0x97;
     world->config.mqtt.status_s = 1;
@@ -179,7 +173,7 @@ static void live_stays_fresh_while_a_backlog_is_sent(void **state)
     (void)state;
     world->config.mqtt.backlog_blocks_per_s = 1;
     world_post(world, 600, true);
-    world->each_second = go_up;
+    world->each_second = world_go_up;
     world_post(world, 40, true);
     live = world_last(world, "live");
     json = subscriber_json(world, live);
@@ -196,7 +190,7 @@ static void history_is_kept_when_all_is_to_be_kept(void **state)
 
     (void)state;
     world->config.spool.keep_all = true;
-    world->each_second = go_up;
+    world->each_second = world_go_up;
     world_post(world, 205, true);
     subscriber_take(&got, world, 0);
     assert_balanced(RUN, 200);
@@ -217,7 +211,7 @@ static void a_logger_keeps_what_it_measures(void **state)
     world_post(world, 105, false);
     assert_true(spool_bytes() > 0);
     world->metering = false;
-    world->each_second = go_up;
+    world->each_second = world_go_up;
     world_post(world, 20, true);
     subscriber_take(&got, world, 0);
     assert_balanced(RUN, 100);
@@ -235,7 +229,7 @@ static void kills_lose_nothing_and_store_nothing_twice(void **state)
     }
     assert_int_equal(killed, 12);
     world->metering = false;
-    world->each_second = go_up;
+    world->each_second = world_go_up;
     world_post(world, 20, true);
     subscriber_take(&got, world, 0);
     assert_true(got.ordered);
@@ -251,29 +245,18 @@ static void kills_lose_nothing_and_store_nothing_twice(void **state)
     }
 }
 
-static void stop_meter(void)
-{
-    struct jp_event event = {.kind = "run", .run = world->run.id, .detail = "{\"action\":\"stop\"}"};
-    uint8_t bytes[512];
-
-    world_append(world, JP_FRAME_EVENT, bytes, jp_event_encode(&event, bytes, sizeof bytes));
-    jp_hot_close(&world->meter);
-    world->meter = (struct jp_hot_writer){.fd = 0};
-    world->metering = false;
-}
-
 static void a_clean_reboot_loses_nothing(void **state)
 {
     const struct subscriber_run *run;
 
     (void)state;
     world_post(world, 45, true);
-    stop_meter();
+    world_stop_meter(world);
     world_post(world, 2, true);
     world_reboot(world);
     world_start_meter(world, RUN + 1);
     world->metering = true;
-    world->each_second = go_up;
+    world->each_second = world_go_up;
     world_post(world, 33, true);
     subscriber_take(&got, world, 0);
     assert_true(got.ordered);
@@ -293,7 +276,7 @@ static void a_power_cut_loses_no_more_than_it_may_and_is_told(void **state)
     world_reboot(world);
     world_start_meter(world, RUN + 1);
     world->next_seq = 0;
-    world->each_second = go_up;
+    world->each_second = world_go_up;
     world_post(world, 33, true);
     subscriber_take(&got, world, 0);
     before = subscriber_run(&got, RUN);
@@ -312,19 +295,19 @@ static void a_boot_that_learned_the_time_late_is_repaired_from_flash(void **stat
     world_post(world, 105, true);
     world_anchor(world, JP_CLOCK_SYNCED, 5000000000000);
     world_post(world, 40, true);
-    stop_meter();
+    world_stop_meter(world);
     world_post(world, 2, true);
     world_reboot(world);
     world_start_meter(world, RUN + 1); // never set: its own anchor is taken back
     world_anchor(world, JP_CLOCK_UNSYNCED, 99);
     world->metering = true;
     world_post(world, 45, true);
-    stop_meter();
+    world_stop_meter(world);
     world_post(world, 2, true);
     world_reboot(world);
     world_start_meter(world, RUN + 2);
     world->metering = true;
-    world->each_second = go_up;
+    world->each_second = world_go_up;
     world_post(world, 25, true);
     subscriber_take(&got, world, 0);
     assert_balanced(RUN, 145);
@@ -348,7 +331,7 @@ static void ack(uint64_t run, unsigned upto)
 
 static void ack_at_100(struct world *w)
 {
-    go_up(w);
+    world_go_up(w);
     if (w->seconds == 100)
         ack(RUN, 69);
 }
@@ -367,7 +350,7 @@ static void only_the_collectors_word_releases(void **state)
     first = world->log->count;
     world->metering = false;
     world->up = false;
-    world->each_second = go_up;
+    world->each_second = world_go_up;
     world_post(world, 20, true);
     subscriber_take(&got, world, first);
     assert_int_equal(subscriber_run(&got, RUN)->doubled, 30); // 70 were confirmed
@@ -376,7 +359,7 @@ static void only_the_collectors_word_releases(void **state)
 
 static void ack_each_block(struct world *w)
 {
-    go_up(w);
+    world_go_up(w);
     if (w->seconds % 10 == 3 && w->seconds > 20)
         ack(RUN, (unsigned)w->seconds / 10 * 10 - 1);
 }
@@ -391,7 +374,7 @@ static void what_the_collector_confirms_in_time_never_reaches_flash(void **state
     assert_balanced(RUN, 100);
     assert_int_equal(subscriber_run(&got, RUN)->doubled, 0);
     world->metering = false;
-    world->each_second = go_up;
+    world->each_second = world_go_up;
     world->up = false;
     world_post(world, 5, true);
     got.ordered = true;
@@ -404,7 +387,7 @@ static void a_collector_that_stays_silent_is_sent_all_again(void **state)
     (void)state;
     world->config.mqtt.release = JP_RELEASE_COLLECTOR;
     world->config.mqtt.retry_max_s = 60;
-    world->each_second = go_up;
+    world->each_second = world_go_up;
     world_post(world, 205, true);
     subscriber_take(&got, world, 0);
     assert_balanced(RUN, 200);
@@ -422,7 +405,7 @@ static void senseless_acks(struct world *w)
                                       "{\"run\":\"0000000000000051\",\"upto\":900719925474}",
                                       "{\"run\":\"00000000000000ff\",\"upto\":1}"};
 
-    go_up(w);
+    world_go_up(w);
     if (w->seconds >= 30 && w->seconds < 38)
         world_incoming(w, "ack", bad[w->seconds - 30], strlen(bad[w->seconds - 30]));
 }
@@ -439,7 +422,7 @@ static void senseless_acks_release_nothing(void **state)
     subscriber_take(&got, world, 0);
     world->up = false;
     world->metering = false;
-    world->each_second = go_up;
+    world->each_second = world_go_up;
     world_post(world, 10, true);
     subscriber_take(&got, world, first);
     assert_int_equal(subscriber_run(&got, RUN)->doubled, 50);
@@ -454,7 +437,7 @@ static void what_no_broker_takes_is_parked_and_told_as_a_gap(void **state)
     world->metering = false;
     for (int i = 0; i < 100; i++)
         world_append_window(world);
-    world->each_second = go_up;
+    world->each_second = world_go_up;
     world->refuse = 0x99;
     world->refusals = 5 * 4; // down to one block, and that one
     world_post(world, 60, true);
@@ -491,7 +474,7 @@ static void a_broken_disk_loses_nothing(int error, const char *word)
     world->config.mqtt.status_s = 1;
     world_post(world, 205, true); // mended in the middle
     world->metering = false;
-    world->each_second = go_up;
+    world->each_second = world_go_up;
     world_post(world, 20, true);
     subscriber_take(&got, world, 0);
     assert_balanced(RUN, 550);
@@ -520,7 +503,7 @@ static void a_failing_disk_loses_nothing(void **state)
 static void break_the_disk_online(struct world *w)
 {
     break_the_disk(w);
-    go_up(w);
+    world_go_up(w);
 }
 
 static void status_tells_of_a_broken_disk_and_of_its_recovery(void **state)
@@ -557,11 +540,11 @@ static void a_full_spool_lets_the_oldest_go_and_counts_it(void **state)
         for (int i = 0; i < 4090; i++)
             world_append_window(world);
         world_post(world, 15, true);
-        stop_meter();
+        world_stop_meter(world);
         world_post(world, 1, true);
         world_start_meter(world, RUN + 1 + (uint64_t)turn);
     }
-    world->each_second = go_up;
+    world->each_second = world_go_up;
     world->config.mqtt.status_s = 1;
     world_post(world, 60, true);
     subscriber_take(&got, world, 0);
