@@ -73,7 +73,7 @@ static int64_t deadline(const struct jp_post *post)
 
     sooner(&until, jp_post_store_at(post));
     sooner(&until, jp_post_state_at(post));
-    if (post->store.open && post->store.spool.cursor_moved)
+    if (post->store.open && post->store.spool.cursor_moved && !post->store.spool.error)
         sooner(&until, post->store.tend_ns);
     if (post->wake_fd < 0) // nobody can call us
         sooner(&until, jp_post_now_ns(post) + post->in->config->mqtt.live_s * JP_NS_PER_S);
@@ -87,7 +87,7 @@ static int64_t deadline(const struct jp_post *post)
     if (post->sending != JP_POST_IDLE)
         return until;
     sooner(&until, post->next_status_ns);
-    if (post->fresh.count > post->fresh.sent || post->backlog.count > 0)
+    if (post->item_waits)
         sooner(&until, post->item.next_ns);
     if (post->meta_due && post->meta.next_ns > 0)
         sooner(&until, post->meta.next_ns);

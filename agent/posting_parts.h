@@ -234,6 +234,7 @@ struct jp_post {
     int live_misses;      // how often it was not
     int64_t next_status_ns;
     struct jp_post_retry item, meta, beside;
+    bool item_waits; // for item.next_ns, and for nothing else
     uint64_t live_run, live_seq;
     bool live_sent;
     // What one records message may hold: blocks, or windows in JSON. Kept over connections.

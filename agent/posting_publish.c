@@ -135,25 +135,37 @@ static void send_due(struct jp_post *post)
     }
 }
 
+static void send_first(struct jp_post *post, struct jp_post_queue *queue)
+{
+    if (jp_post_first(queue, NULL)->kind == JP_POST_BLOCK)
+        jp_post_send_records(post, queue);
+    else
+        send_item(post, queue);
+}
+
+// Until one is under way, or what comes next has to wait: for its time, or for something that wakes us.
+static void send_items(struct jp_post *post)
+{
+    post->item_waits = false;
+    while (post->up && post->sending == JP_POST_IDLE) {
+        struct jp_post_queue *queue = jp_post_front(post);
+
+        if (!queue)
+            return;
+        if (jp_post_now_ns(post) < post->item.next_ns) {
+            post->item_waits = true;
+            return;
+        }
+        send_first(post, queue);
+    }
+}
+
 void jp_post_pump(struct jp_post *post)
 {
     jp_post_live(post);
     for (int turn = 0; turn < 4 && post->up && post->sending == JP_POST_IDLE; turn++)
         send_due(post);
-    while (post->up && post->sending == JP_POST_IDLE && jp_post_now_ns(post) >= post->item.next_ns) {
-        struct jp_post_queue *queue = jp_post_front(post);
-        int before;
-
-        if (!queue)
-            break;
-        before = queue->count - queue->sent;
-        if (jp_post_first(queue, NULL)->kind == JP_POST_BLOCK)
-            jp_post_send_records(post, queue);
-        else
-            send_item(post, queue);
-        if (post->sending == JP_POST_IDLE && queue->count - queue->sent == before)
-            break;
-    }
+    send_items(post);
 }
 
 void jp_post_delivered(struct jp_post *post)
@@ -197,6 +209,7 @@ void jp_post_failed(struct jp_post *post, int reason, const char *text)
     char why[200];
 
     post->sending = JP_POST_IDLE;
+    post->retained.fenced |= reason >= 0x80; // that is an answer, too
     snprintf(why, sizeof why, "reason 0x%02x%s%s", (unsigned)reason, text && text[0] ? " " : "", text ? text : "");
     switch (what) {
     case JP_POST_IDLE:

@@ -92,7 +92,8 @@ static void tell_conflict(struct jp_post *post, enum jp_resolution resolution, u
              jp_resolution_text(resolution), (unsigned long long)post->registers.id, (unsigned long long)before);
     size = jp_event_encode(&event, bytes, sizeof bytes);
     made.size = size > 0 ? (size_t)size : 0;
-    if (size > 0)
+    // Without room the log alone has it: live does not wait for records.
+    if (size > 0 && jp_post_queue_room(&post->fresh, post->block.count > 0 ? post->block.bytes : 0))
         jp_post_enqueue(post, JP_POST_EVENT, &made);
 }
 
@@ -119,8 +120,6 @@ static void resolve(struct jp_post *post)
 
 void jp_post_registers_tend(struct jp_post *post)
 {
-    if (!post->retained.due || !post->up || !post->head_run_known || jp_post_now_ns(post) < jp_post_registers_at(post))
-        return;
-    if (jp_post_queue_room(&post->fresh, post->block.count > 0 ? post->block.bytes : 0))
+    if (post->retained.due && post->up && post->head_run_known && jp_post_now_ns(post) >= jp_post_registers_at(post))
         resolve(post);
 }

@@ -33,8 +33,8 @@ class Ext4:
     Seen by this process and its children alone, and the device goes with the mount: nothing is left behind, however
     they end."""
 
-    def __init__(self, megabytes=256):
-        self.megabytes, self.before = megabytes, 0
+    def __init__(self, block=4096, megabytes=256):
+        self.block, self.megabytes, self.before = block, megabytes, 0
         self.home = self.device = self.dir = None
 
     def __enter__(self):
@@ -55,8 +55,8 @@ class Ext4:
         os.mkdir(mount_point)
         with open(image, "wb") as file:
             file.truncate(self.megabytes << 20)
-        # Blocks of a large disk, and nothing is left to the kernel's lazy initialisation, which would be counted.
-        tool("mkfs.ext4", "-q", "-F", "-b", "4096", "-E", "lazy_itable_init=0,lazy_journal_init=0", image)
+        # Nothing is left to the kernel's lazy initialisation, which would be counted.
+        tool("mkfs.ext4", "-q", "-F", "-b", str(self.block), "-E", "lazy_itable_init=0,lazy_journal_init=0", image)
         tool("mount", "--make-rprivate", "/")
         self.device = tool("losetup", "--find", "--show", image)
         try:

@@ -394,6 +394,29 @@ static void a_collector_that_stays_silent_is_sent_all_again(void **state)
     assert_true(subscriber_run(&got, RUN)->doubled >= 60);
 }
 
+// More than the marks hold is waiting: what cannot be sent costs nothing.
+static void a_collector_that_stays_silent_costs_few_wakes(void **state)
+{
+    int before;
+
+    (void)state;
+    world->metering = false;
+    for (int i = 0; i < 4000; i++)
+        world_append_window(world);
+    world_post(world, 30, true);
+    world->config.mqtt.release = JP_RELEASE_COLLECTOR;
+    world->config.mqtt.retry_max_s = 300;
+    world->each_second = world_go_up;
+    world->lag_ms = 100;
+    world_post(world, 20, true);
+    subscriber_take(&got, world, 0);
+    assert_in_range(got.blocks, 150, 256);
+    before = world->wakes;
+    world->up = false;
+    world_post(world, 100, true);
+    assert_in_range(world->wakes - before, 5, 120);
+}
+
 static void senseless_acks(struct world *w)
 {
     static const char *const bad[] = {"",
@@ -579,6 +602,7 @@ int main(void)
         TEST(only_the_collectors_word_releases),
         TEST(what_the_collector_confirms_in_time_never_reaches_flash),
         TEST(a_collector_that_stays_silent_is_sent_all_again),
+        TEST(a_collector_that_stays_silent_costs_few_wakes),
         TEST(senseless_acks_release_nothing),
         TEST(what_no_broker_takes_is_parked_and_told_as_a_gap),
         TEST(a_full_disk_loses_nothing),
