@@ -27,9 +27,9 @@ def frames_of(path):
 class Spy(threading.Thread):
     """Links each new segment of a hot directory into another directory of the same file system."""
 
-    def __init__(self, hot):
+    def __init__(self, hot, kept=None):
         super().__init__(daemon=True)
-        self.hot, self.kept, self.over = hot, hot + "-kept", threading.Event()
+        self.hot, self.kept, self.over = hot, kept or hot + "-kept", threading.Event()
         os.makedirs(self.kept, exist_ok=True)
 
     def look(self):
