@@ -89,6 +89,7 @@ static void get_runs(struct jp_cbor_in *in, struct jp_post_state *state)
 
 // What a file says.
 struct reading {
+    bool there;
     struct jp_post_state state;
     struct jp_registers registers;
     struct jp_registers_stamp stamp;
@@ -120,25 +121,46 @@ static int decode(struct reading *reading, const uint8_t *record, size_t size)
 }
 
 // Files ------------------------------------------------------------------------------------------
-// Opens a file of the record and reads what it has. 1 read, 0 nothing there, or -errno.
+// A link, pipe or folder of the file's name goes. 0, or -errno.
+static int clear_name(const struct jp_post *post, const char *path)
+{
+    const struct jp_fs *fs = post->in->fs;
+    char aside[JP_PATH_MAX];
+    int n = snprintf(aside, sizeof aside, "%s.bad", path);
+    int rc = fs->unlink(fs, path);
+
+    if (rc && n > 0 && (size_t)n < sizeof aside)
+        rc = fs->rename(fs, path, aside);
+    if (rc == 0)
+        jp_log_warning("%s was no file: removed, or set aside as state.bad", path);
+    return rc;
+}
+
+// Opens a file of the record and reads what it has, also where it cannot be written. 0, or -errno.
 static int open_file(struct jp_post *post, struct jp_slots *slots, const char *dir, struct reading *reading)
 {
     static uint8_t record[RECORD_MAX + SLOT_HEAD];
+    const struct jp_fs *fs = post->in->fs;
     char path[JP_PATH_MAX];
     bool damaged = false;
-    size_t size;
+    size_t size = 0;
     int rc, n = snprintf(path, sizeof path, "%s/state", dir);
 
+    reading->there = false;
     if (n < 0 || (size_t)n >= sizeof path)
         return -ENAMETOOLONG;
-    rc = jp_slots_open(slots, post->in->fs, path, RECORD_MAX + SLOT_HEAD, record, &size, &damaged);
-    if (rc)
-        return rc;
-    if (damaged || (size > 0 && decode(reading, record, size))) {
-        jp_log_warning("%s is damaged: its registers and numbers are lost", path);
-        return 0;
+    rc = jp_slots_open(slots, fs, path, RECORD_MAX + SLOT_HEAD, record, &size, &damaged);
+    if (jp_frames_is_foreign(rc) && clear_name(post, path) == 0)
+        rc = jp_slots_open(slots, fs, path, RECORD_MAX + SLOT_HEAD, record, &size, &damaged);
+    if (rc) {
+        n = jp_slots_peek(fs, path, record, sizeof record);
+        size = n > 0 ? (size_t)n : 0;
     }
-    return size > 0;
+    if (damaged || (size > 0 && decode(reading, record, size)))
+        jp_log_warning("%s is damaged: its registers and numbers are lost", path);
+    else
+        reading->there = size > 0;
+    return rc;
 }
 
 static void take(struct jp_post *post, const struct reading *reading, bool from_hot)
@@ -167,9 +189,10 @@ static int open_flash(struct jp_post *post, struct reading *reading)
     struct jp_post_state *state = &post->state;
     int rc = jp_fs_make_dirs(post->in->fs, post->in->config->paths_spool, 0750);
 
+    reading->there = false;
     if (rc >= 0)
         rc = open_file(post, &state->flash, post->in->config->paths_spool, reading);
-    state->flash_open = rc >= 0;
+    state->flash_open = rc == 0;
     return rc;
 }
 
@@ -188,15 +211,13 @@ void jp_post_state_open(struct jp_post *post)
     static struct reading hot, flash; // large
     struct jp_post_state *state = &post->state;
     uint64_t id[2] = {post->in->entropy->u64(post->in->entropy), post->in->entropy->u64(post->in->entropy)};
-    int of_flash, of_hot = open_file(post, &state->hot, post->in->config->paths_hot, &hot);
 
-    state->hot_open = of_hot >= 0;
-    of_flash = open_flash(post, &flash);
-    note_error(post, of_flash < 0 ? of_flash : 0);
+    state->hot_open = open_file(post, &state->hot, post->in->config->paths_hot, &hot) == 0;
+    note_error(post, open_flash(post, &flash));
     memcpy(state->spool_id, id, sizeof state->spool_id);
-    if (of_hot > 0 && (of_flash <= 0 || hot.state.serial >= flash.state.serial))
+    if (hot.there && (!flash.there || hot.state.serial >= flash.state.serial))
         take(post, &hot, true);
-    else if (of_flash > 0)
+    else if (flash.there)
         take(post, &flash, false);
     jp_post_state_note(post); // both places of the file are taken now, whatever fills the disk later
     jp_post_state_note(post);
@@ -225,16 +246,16 @@ void jp_post_state_save(struct jp_post *post, bool closed)
     state->try_ns = state->saved_ns + RETRY_NS;
     if (!state->flash_open)
         rc = open_flash(post, &unused);
-    if (rc >= 0) {
+    if (rc == 0) {
         size = encode(post, closed, record);
         rc = jp_slots_put(&state->flash, record, size, true);
         state->bytes += size + SLOT_HEAD;
     }
-    if (rc < 0 && state->flash_open) { // never trusted again after a failed sync: read anew
+    if (rc && state->flash_open) { // never trusted again after a failed sync: read anew
         jp_slots_close(&state->flash);
         state->flash_open = false;
     }
-    note_error(post, rc < 0 ? rc : 0);
+    note_error(post, rc);
 }
 
 int64_t jp_post_state_at(const struct jp_post *post)

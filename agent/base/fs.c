@@ -26,13 +26,20 @@ static int open_file(const struct jp_fs *self, const char *path, enum jp_fs_open
         [JP_FS_UPDATE] = O_RDWR,
         [JP_FS_CREATE] = O_RDWR | O_CREAT | O_EXCL,
     };
+    struct stat st;
     int fd;
 
     (void)self;
     do
         fd = open(path, flags[how] | O_NOFOLLOW | O_CLOEXEC | O_NONBLOCK, 0640);
     while (fd < 0 && errno == EINTR);
-    return fd < 0 ? -errno : fd;
+    if (fd < 0)
+        return -errno;
+    if (how == JP_FS_UPDATE && (fstat(fd, &st) || !S_ISREG(st.st_mode))) { // a pipe opens, and takes no offset
+        close(fd);
+        return -ESPIPE;
+    }
+    return fd;
 }
 
 static void close_file(const struct jp_fs *self, int fd)

@@ -258,6 +258,10 @@ int jp_spool_attach(struct jp_spool *spool)
         if (rc && rc != -EEXIST)
             return rc;
         rc = spool->fs->lock(spool->fs, path);
+        if (jp_frames_is_foreign(rc)) { // nobody can hold it
+            rc = jp_spool_clear_name(spool, path);
+            rc = rc ? rc : spool->fs->lock(spool->fs, path);
+        }
         if (rc < 0)
             return rc;
         spool->lock_fd = rc;
