@@ -64,6 +64,19 @@ static void preface(void *context, struct jp_spool *spool)
     append_anchor(spool, &post->store.anchor);
 }
 
+// What it holds, once its folder can be used.
+static void take_up(struct jp_post *post)
+{
+    const struct jp_spool *spool = &post->store.spool;
+
+    if (!spool->attached)
+        return;
+    if (spool->counts.cursor_lost > 0)
+        jp_log_warning("%s/cursor is damaged: everything kept there is sent again", post->in->config->paths_spool);
+    jp_post_survey(post);
+    memcpy(post->state.spool_id, spool->header.spool_id, sizeof post->state.spool_id);
+}
+
 int jp_post_store_open(struct jp_post *post)
 {
     const struct jp_config *config = post->in->config;
@@ -86,8 +99,7 @@ int jp_post_store_open(struct jp_post *post)
     if (rc)
         return rc;
     post->store.open = true;
-    jp_post_survey(post);
-    memcpy(post->state.spool_id, post->store.spool.header.spool_id, sizeof post->state.spool_id);
+    take_up(post);
     return 0;
 }
 
@@ -253,11 +265,24 @@ static int move_group(struct jp_post *post, int count)
     return 0;
 }
 
+// A folder that could not be used at the start may be usable by now.
+static void tend(struct jp_post *post)
+{
+    struct jp_spool_now now = jp_post_spool_now(post);
+    bool attached = post->store.spool.attached;
+
+    jp_spool_tend(&post->store.spool, &now);
+    if (!attached)
+        take_up(post);
+}
+
 int jp_post_store(struct jp_post *post)
 {
     int rc = post->store.open ? 0 : -ENOENT;
     bool moved = false;
 
+    if (rc == 0 && !post->store.spool.attached)
+        tend(post);
     while (rc == 0 && post->fresh.count > 0) {
         if (post->fresh.items[0].kind == JP_POST_RUN) {
             jp_post_read(post);
@@ -286,13 +311,11 @@ static void probe(struct jp_post *post)
 void jp_post_store_tend(struct jp_post *post)
 {
     struct jp_post_store *store = &post->store;
-    struct jp_spool_now now;
 
     if (!store->open || jp_post_now_ns(post) < store->tend_ns)
         return;
     store->tend_ns = jp_post_now_ns(post) + TEND_NS;
-    now = jp_post_spool_now(post);
-    jp_spool_tend(&store->spool, &now);
+    tend(post);
     jp_post_weighed(post);
     if (store->error && !waits_for_disk(post) && post->fresh.count == 0)
         probe(post);
