@@ -70,10 +70,15 @@ static int records_json(struct jp_post *post, const struct jp_post_queue *queue,
     jp_payload_windows_begin(&array, (char *)post->message, room);
     array.most = post->limit;
     for (int i = 0; i < most; i++) {
+        struct jp_payload_windows before = array;
         int next = jp_payload_windows_add(&array, head, queue->bytes + from, items[i].size, part);
 
-        if (next < 0)
+        if (next < 0 && post->sending_blocks == 0)
             return next;
+        if (next < 0) { // in the next message it is the first
+            array = before;
+            break;
+        }
         if (next < items[i].windows) {
             post->sending_windows = next - part > 0 ? next : part;
             break;
@@ -92,6 +97,19 @@ static void refuse(struct jp_post *post, const char *why)
     jp_post_refused(post, JP_LEAF_RECORDS, why);
 }
 
+// Whole by its CRC but not by its content: nobody can read it, and what follows must not wait for it.
+static void leave_out(struct jp_post *post, struct jp_post_queue *queue)
+{
+    const struct jp_post_item *item = jp_post_first(queue, NULL);
+
+    jp_log_warning("%s, segment %llu at %lld: a block that cannot be read is left out",
+                   queue == &post->backlog ? post->in->config->paths_spool : post->in->config->paths_hot,
+                   (unsigned long long)item->at.segment, (long long)item->at.offset);
+    post->degraded |= JP_POST_DAMAGED;
+    post->part = 0;
+    jp_post_sent(post, queue, 1);
+}
+
 void jp_post_send_records(struct jp_post *post, struct jp_post_queue *queue)
 {
     struct jp_records_head head;
@@ -103,7 +121,9 @@ void jp_post_send_records(struct jp_post *post, struct jp_post_queue *queue)
     post->from = queue;
     post->sending_items = post->sending_blocks;
     post->moved = false;
-    if (size == -EMSGSIZE) {
+    if (size == -EBADMSG) {
+        leave_out(post, queue);
+    } else if (size == -EMSGSIZE) {
         refuse(post, "a block is larger than its largest packet");
         jp_post_back_off(post, &post->item, false);
     } else if (size < 0 || jp_post_send(post, JP_POST_RECORDS, JP_LEAF_RECORDS, size)) {
