@@ -11,6 +11,13 @@
 #define SURVEY_SEGMENTS 4 // the newest may hold gaps only
 
 // Loading ----------------------------------------------------------------------------------------
+static void note_place(struct jp_post *post, struct jp_pos at, const char *what)
+{
+    jp_log_warning("%s, segment %llu at %lld: %s", post->in->config->paths_spool, (unsigned long long)at.segment,
+                   (long long)at.offset, what);
+    post->degraded |= JP_POST_DAMAGED;
+}
+
 static void put(struct jp_post *post, enum jp_post_kind kind, const struct jp_frame *frame)
 {
     struct jp_post_item item = {
@@ -25,7 +32,7 @@ static void put(struct jp_post *post, enum jp_post_kind kind, const struct jp_fr
 
     if (kind == JP_POST_BLOCK) {
         if (jp_block_peek(&head, frame->payload, frame->size)) { // whole by its CRC but not by its content
-            post->degraded |= JP_POST_DAMAGED;
+            note_place(post, frame->at, "a block that cannot be read, left out");
             return;
         }
         item.run = head.run;
@@ -47,7 +54,7 @@ static void adopt(struct jp_post *post, const uint8_t *payload, size_t size)
     post->backlog.run = &post->backlog_run;
     if (!post->backlog_run_known) {
         memset(&post->backlog_run, 0, sizeof post->backlog_run);
-        post->degraded |= JP_POST_DAMAGED;
+        note_place(post, post->store.spool.reader.at, "a run that cannot be read, before this place");
         return;
     }
     same_boot = strcmp(boot, post->backlog_run.boot) == 0;
@@ -101,13 +108,10 @@ static void take(struct jp_post *post, const struct jp_frame *frame)
 
 static void note_damage(struct jp_post *post, int what, const struct jp_frame *frame)
 {
-    const char *said = what == JP_SPOOL_FOREIGN ? "no segment of ours, set aside" : "damaged bytes, passed over";
-
-    if (what == JP_SPOOL_TORN)
-        return; // what a power cut leaves of a write that nobody was promised
-    jp_log_warning("%s, segment %llu at %lld: %s", post->in->config->paths_spool, (unsigned long long)frame->at.segment,
-                   (long long)frame->at.offset, said);
-    post->degraded |= JP_POST_DAMAGED;
+    if (what == JP_SPOOL_FOREIGN)
+        note_place(post, frame->at, "no segment of format 1, set aside as .bad");
+    else if (what != JP_SPOOL_TORN) // what a power cut leaves of a write that nobody was promised
+        note_place(post, frame->at, "damaged bytes, passed over");
 }
 
 // What the collector has need not be sent again.

@@ -101,7 +101,10 @@ static void send_item(struct jp_post *post, struct jp_post_queue *queue)
     int rc;
 
     if (size == -EBADMSG) { // whole by its CRC but not by its content: nobody can read it
-        jp_log_warning("a damaged %s is left out", leaf == JP_LEAF_GAP ? "gap" : "event");
+        jp_log_warning("%s, segment %llu at %lld: a damaged %s is left out",
+                       queue == &post->backlog ? post->in->config->paths_spool : post->in->config->paths_hot,
+                       (unsigned long long)item->at.segment, (long long)item->at.offset,
+                       leaf == JP_LEAF_GAP ? "gap" : "event");
         post->degraded |= JP_POST_DAMAGED;
         pass_item(post, queue);
         return;
