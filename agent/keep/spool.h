@@ -166,6 +166,8 @@ struct jp_spool {
     int after_count;
     uint64_t evidence[JP_SPOOL_BAD_MAX]; // damaged segments that are kept as *.bad when they go
     int evidence_count;
+    uint64_t bad[JP_SPOOL_BAD_MAX]; // quarantined by this process, the newest
+    int bad_count;
 };
 
 // Makes the folder (0750; not its parents) if need be, takes its lock, finds the cursor and what is there, and puts

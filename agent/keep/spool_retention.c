@@ -96,6 +96,22 @@ static void strike(struct jp_spool *spool, uint64_t number, int64_t bytes)
         memmove(spool->after, spool->after + 1, sizeof spool->after[0] * (size_t)--spool->after_count);
 }
 
+// Of thousands only the first few need a look at the folder.
+static void keep_newest(struct jp_spool *spool, uint64_t number)
+{
+    char path[JP_PATH_MAX];
+
+    if (spool->bad_count < JP_SPOOL_BAD_MAX) {
+        spool->bad[spool->bad_count++] = number;
+        thin_out(spool);
+        return;
+    }
+    if (bad_path(spool, spool->bad[0], path) == 0)
+        spool->fs->unlink(spool->fs, path);
+    memmove(spool->bad, spool->bad + 1, sizeof spool->bad[0] * (JP_SPOOL_BAD_MAX - 1));
+    spool->bad[JP_SPOOL_BAD_MAX - 1] = number;
+}
+
 int jp_spool_quarantine(struct jp_spool *spool, uint64_t number)
 {
     char path[JP_PATH_MAX], aside[JP_PATH_MAX];
@@ -110,7 +126,7 @@ int jp_spool_quarantine(struct jp_spool *spool, uint64_t number)
         return rc;
     spool->counts.quarantined++;
     strike(spool, number, bytes);
-    thin_out(spool);
+    keep_newest(spool, number);
     return 0;
 }
 
