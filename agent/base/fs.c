@@ -165,6 +165,8 @@ static int lock_file(const struct jp_fs *self, const char *path)
     int rc;
 
     (void)self;
+    if (fd < 0 && errno == EROFS) // it may turn writable while we hold it
+        fd = open(path, O_RDONLY | O_NOFOLLOW | O_CLOEXEC | O_NONBLOCK);
     if (fd < 0)
         return -errno;
     if (flock(fd, LOCK_EX | LOCK_NB) == 0)

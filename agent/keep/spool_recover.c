@@ -133,7 +133,11 @@ static int load_cursor(struct jp_spool *spool)
     if (fd >= 0)
         spool->fs->close(spool->fs, fd);
     rc = open_slots(spool, record, &size, &damaged);
-    if (rc)
+    if (rc == -EROFS) { // what is there can be read and sent all the same
+        rc = jp_slots_peek(spool->fs, path, record, sizeof record);
+        size = rc > 0 ? (size_t)rc : 0;
+    }
+    if (rc < 0)
         return rc;
     if (size > 0 && decode_cursor(record, size, &spool->cursor, spool->header.spool_id) == 0) {
         spool->saved = spool->cursor;
