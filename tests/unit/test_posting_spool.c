@@ -550,6 +550,22 @@ static void status_tells_of_a_broken_disk_and_of_its_recovery(void **state)
     assert_balanced(RUN, 200);
 }
 
+static void what_a_disk_holds_is_known_once_it_can_be_used(void **state)
+{
+    (void)state;
+    world_post(world, 105, true);
+    world->metering = false;
+    break_at = 0;
+    mend_at = world->seconds + 30;
+    broken_with = world->disk_error = -EIO;
+    world->each_second = break_the_disk_online;
+    world->refusals = -1;
+    world->refuse = 0x97;
+    world->config.mqtt.status_s = 1;
+    world_post(world, 130, true);
+    assert_true(status_number("pending", "windows") == 105.0);
+}
+
 // Retention --------------------------------------------------------------------------------------
 static void a_full_spool_lets_the_oldest_go_and_counts_it(void **state)
 {
@@ -609,6 +625,7 @@ int main(void)
         TEST(a_read_only_disk_loses_nothing),
         TEST(a_failing_disk_loses_nothing),
         TEST(status_tells_of_a_broken_disk_and_of_its_recovery),
+        TEST(what_a_disk_holds_is_known_once_it_can_be_used),
         TEST(a_full_spool_lets_the_oldest_go_and_counts_it),
     };
 
