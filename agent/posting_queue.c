@@ -84,17 +84,38 @@ static bool is_released(const struct jp_post *post, bool block, uint64_t run, ui
     return !block || post->in->config->mqtt.release == JP_RELEASE_BROKER || jp_post_has(post, run, last_seq);
 }
 
-static void release_fresh(struct jp_post *post)
+// A collector confirms windows alone: an event or gap goes with the next block behind it.
+static bool goes_alone(const struct jp_post *post, bool block)
 {
-    struct jp_post_queue *fresh = &post->fresh;
+    return block || post->in->config->mqtt.release == JP_RELEASE_BROKER;
+}
+
+// How many items at the front can go.
+static int released_items(const struct jp_post *post)
+{
+    const struct jp_post_queue *fresh = &post->fresh;
     int n = 0;
 
-    for (; n < fresh->sent; n++) {
-        const struct jp_post_item *item = &fresh->items[n];
+    for (int i = 0; i < fresh->sent; i++) {
+        const struct jp_post_item *item = &fresh->items[i];
         bool block = item->kind == JP_POST_BLOCK;
 
         if (!is_released(post, block, item->run, item->last_seq))
             break;
+        if (goes_alone(post, block))
+            n = i + 1;
+    }
+    return n;
+}
+
+static void release_fresh(struct jp_post *post)
+{
+    struct jp_post_queue *fresh = &post->fresh;
+    int n = released_items(post);
+
+    for (int i = 0; i < n; i++) {
+        const struct jp_post_item *item = &fresh->items[i];
+
         post->pending_windows -= (uint64_t)item->windows;
         post->pending_bytes -= item->frame_bytes;
         if (item->windows > 0) {
@@ -109,15 +130,37 @@ static void release_fresh(struct jp_post *post)
     post->ack_since_ns = jp_post_now_ns(post);
 }
 
+static bool is_gone(const struct jp_post *post, const struct jp_post_mark *mark)
+{
+    return jp_pos_compare(mark->end, post->store.spool.cursor) <= 0; // its segment had to go
+}
+
+static int released_marks(const struct jp_post *post)
+{
+    int n = 0;
+
+    for (int i = 0; i < post->mark_count; i++) {
+        const struct jp_post_mark *mark = &post->marks[(post->mark_first + i) % JP_POST_MARKS];
+
+        if (is_gone(post, mark)) {
+            n = i + 1;
+            continue;
+        }
+        if (!is_released(post, mark->block, mark->run, mark->last_seq))
+            return n;
+        if (goes_alone(post, mark->block))
+            n = i + 1;
+    }
+    // Hundreds in a row without a block: there is no room to wait for it.
+    return post->mark_count + JP_POST_ITEMS > JP_POST_MARKS ? post->mark_count : n;
+}
+
 static void release_marks(struct jp_post *post)
 {
-    while (post->mark_count > 0) {
+    for (int n = released_marks(post); n > 0; n--) {
         const struct jp_post_mark *mark = &post->marks[post->mark_first];
-        bool gone = jp_pos_compare(mark->end, post->store.spool.cursor) <= 0; // its segment had to go
 
-        if (!gone && !is_released(post, mark->block, mark->run, mark->last_seq))
-            return;
-        if (!gone)
+        if (!is_gone(post, mark))
             post->store.pending -= mark->windows < post->store.pending ? mark->windows : post->store.pending;
         jp_spool_release(&post->store.spool, mark->end);
         post->mark_first = (post->mark_first + 1) % JP_POST_MARKS;

@@ -204,6 +204,19 @@ class Collected(Outage):
         self.assertEqual(self.agent.stop(), 0, self.agent.said())
         print(f"collector: {len(once.windows)} windows, {once.resent} delivered more than once")
 
+    def test_an_event_while_nobody_listens(self):
+        collector = Collector(self.broker.port)
+        self.addCleanup(collector.close)
+        self.start(**{"mqtt.release": "collector", "mqtt.retry_max_s": 2})
+        eventually(lambda: collector.acked, why="nothing was ever acknowledged")
+        collector.away()
+        self.agent.ask("task start bake")
+        time.sleep(1)
+        collector.there()
+        eventually(lambda: "task" in [m.json()["kind"] for m in collector.messages("event")], 20,
+                   "the broker's word alone let go of it")
+        self.assertEqual(self.agent.stop(), 0, self.agent.said())
+
 
 if __name__ == "__main__":
     unittest.main()
