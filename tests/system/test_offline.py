@@ -108,7 +108,7 @@ class Collector:
     """Acknowledges what it holds without a hole: a run only after the one before it is whole."""
 
     def __init__(self, port):
-        self.subscriber, self.port, self.acked = None, port, None
+        self.subscriber, self.port, self.acked, self.again = None, port, None, 0
         self.all, self.over = [], threading.Event()
         self.there()
         threading.Thread(target=self.work, daemon=True).start()
@@ -133,16 +133,11 @@ class Collector:
     def upto(self):
         """The newest (run, seq) up to which nothing is missing."""
         runs, best = self.once().runs(), None
-        for message in self.messages("event"):
-            event = message.json()
-            if event["kind"] != "run" or event["detail"]["action"] != "start":
-                continue
+        events = [m.json() for m in self.messages("event")]
+        starts = {one["detail"]["run_no"]: one for one in events if "run_no" in one["detail"]}
+        for _, event in sorted(starts.items()):  # a later one may come first: all that waits is sent again
             prev = event["detail"]["prev"]
-            if prev and best and prev["run"] != best[0] and event["run"] != best[0]:
-                break
-            if prev and best and event["run"] != best[0] and best[1] < prev["last_seq"]:
-                break
-            if prev and not best:
+            if prev and (not best or prev["run"] != best[0] or best[1] < prev["last_seq"]):
                 break
             seqs = set(runs.get(("board-1", event["run"]), ()))
             whole = 0
@@ -155,9 +150,9 @@ class Collector:
     def work(self):
         while not self.over.wait(0.3):
             subscriber, upto = self.subscriber, self.upto()
-            if subscriber and upto and upto != self.acked and subscriber.client.is_connected():
+            if subscriber and upto and (upto != self.acked or time.monotonic() > self.again) and subscriber.client.is_connected():
                 subscriber.client.publish("joulepost/1/board-1/ack", json.dumps({"run": upto[0], "upto": upto[1]}), 1, True)
-                self.acked = upto
+                self.acked, self.again = upto, time.monotonic() + 3  # a broker may have forgotten it
 
     def close(self):
         self.over.set()
