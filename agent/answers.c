@@ -2,6 +2,8 @@
 // task, live and health, as JSON by snprintf. Names are [A-Za-z0-9_.-] and units our own: nothing to escape.
 #include "answers.h"
 
+#include "name.h"
+
 #include <errno.h>
 #include <inttypes.h>
 #include <stdarg.h>
@@ -146,20 +148,12 @@ static void health(const struct jp_answers *answers, struct text *text)
 }
 
 // task -------------------------------------------------------------------------------------------
-static bool is_name(const char *name)
-{
-    static const char allowed[] = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789_.-";
-    size_t size = strlen(name);
-
-    return size > 0 && size < JP_NAME_MAX && strspn(name, allowed) == size;
-}
-
 static void task(struct jp_answers *answers, bool start, const char *name, struct text *text)
 {
     char detail[160];
     int rc;
 
-    if (!is_name(name)) {
+    if (!jp_name_is_good(name, JP_NAME_MAX)) {
         refuse(text, "a task's name is 1 to 32 of A-Z a-z 0-9 _ . -", "");
         return;
     }

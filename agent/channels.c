@@ -2,13 +2,12 @@
 // Names, roles and the tree of the run's channels.
 #include "channels.h"
 
+#include "name.h"
 #include "total.h"
 
 #include <stdio.h>
 #include <string.h>
 #include <strings.h>
-
-#define LEGAL "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789_.-"
 
 static bool label_fits(const struct jp_board_channel *known, const char *label)
 {
@@ -66,14 +65,14 @@ static void name_by_place(const struct jp_channel *info, char *out)
                  info->index);
     else
         snprintf(out, JP_NAME_MAX, "%s.%d", info->chip[0] ? info->chip : "sensor", info->index);
-    for (char *at = out; *(at += strspn(at, LEGAL)); at++)
+    for (char *at = out; *(at += strspn(at, JP_NAME_LETTERS)); at++)
         *at = '_';
 }
 
 static void name_by_label(const struct jp_channel *info, char *out)
 {
     snprintf(out, JP_NAME_MAX, "%s", info->name);
-    for (char *at = out; *(at += strspn(at, LEGAL)); at++)
+    for (char *at = out; *(at += strspn(at, JP_NAME_LETTERS)); at++)
         *at = '_';
     if (out[0] == '\0' || strcmp(out, "total") == 0)
         name_by_place(info, out);

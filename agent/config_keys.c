@@ -2,6 +2,8 @@
 // The table of keys and the forms of their texts.
 #include "config_keys.h"
 
+#include "name.h"
+
 #include <assert.h>
 #include <math.h>
 #include <stdlib.h>
@@ -15,7 +17,6 @@
     .count_at = offsetof(struct jp_config, count)
 
 static const char letters[] = "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ";
-static const char name_characters[] = "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789_.-";
 
 static bool is_line(const char *text)
 {
@@ -83,7 +84,7 @@ bool jp_form_ok(enum jp_key_form form, const char *text)
     case JP_FORM_LINE:
         return is_line(text);
     case JP_FORM_NAME:
-        return size > 0 && strspn(text, name_characters) == size;
+        return size > 0 && strspn(text, JP_NAME_LETTERS) == size;
     case JP_FORM_PATH:
         return text[0] == '/' && is_line(text);
     case JP_FORM_COUNTRY:

@@ -8,14 +8,19 @@
 #include <errno.h>
 #include <string.h>
 
+#define TOLD_MAX 20
 #define SURVEY_SEGMENTS 4 // the newest may hold gaps only
 
 // Loading ----------------------------------------------------------------------------------------
 static void note_place(struct jp_post *post, struct jp_pos at, const char *what)
 {
-    jp_log_warning("%s, segment %llu at %lld: %s", post->in->config->paths_spool, (unsigned long long)at.segment,
-                   (long long)at.offset, what);
     post->degraded |= JP_POST_DAMAGED;
+    if (post->store.told++ < TOLD_MAX)
+        jp_log_warning("%s, segment %llu at %lld: %s", post->in->config->paths_spool, (unsigned long long)at.segment,
+                       (long long)at.offset, what);
+    if (post->store.told == TOLD_MAX)
+        jp_log_warning("%s: what else is damaged is not told one by one (joulepost spool verify does)",
+                       post->in->config->paths_spool);
 }
 
 static void put(struct jp_post *post, enum jp_post_kind kind, const struct jp_frame *frame)
@@ -109,7 +114,7 @@ static void take(struct jp_post *post, const struct jp_frame *frame)
 static void note_damage(struct jp_post *post, int what, const struct jp_frame *frame)
 {
     if (what == JP_SPOOL_FOREIGN)
-        note_place(post, frame->at, "no segment of format 1, set aside as .bad");
+        note_place(post, frame->at, "no segment of format 1, set aside as .bad or, of another format, as .other");
     else if (what != JP_SPOOL_TORN) // what a power cut leaves of a write that nobody was promised
         note_place(post, frame->at, "damaged bytes, passed over");
 }

@@ -4,6 +4,7 @@
 
 #include "control.h"
 #include "log.h"
+#include "name.h"
 
 #include <jansson.h>
 #include <math.h>
@@ -50,13 +51,6 @@ static bool allowed(const struct jp_post *post, const char *command)
     return false;
 }
 
-static bool is_name(const char *text)
-{
-    size_t n = strspn(text, "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789_.-");
-
-    return n > 0 && n < JP_NAME_MAX && text[n] == '\0';
-}
-
 // {"command": "task start", "name": NAME} or {"command": "task stop", "name": NAME}
 static void take_command(struct jp_post *post, const json_t *object)
 {
@@ -65,7 +59,7 @@ static void take_command(struct jp_post *post, const json_t *object)
     char request[64], reply[512];
     int rc;
 
-    if (!command || !name || !is_name(name) ||
+    if (!command || !name || !jp_name_is_good(name, JP_NAME_MAX) ||
         (strcmp(command, "task start") != 0 && strcmp(command, "task stop") != 0)) {
         jp_log_warning("a command over MQTT is not understood");
         return;

@@ -131,6 +131,7 @@ struct jp_post_store {
     int64_t tend_ns;
     int error; // of the last commit
     bool said; // that it fails
+    int told;  // places of damage
     // Weighing what has to go
     bool weighing;
     struct jp_gap gap, weighed[JP_POST_WEIGHED];
@@ -219,6 +220,7 @@ struct jp_post {
     bool up;
     uint32_t max_packet;
     enum jp_post_sending sending;
+    const char *speaker;                 // the device part of the next message's topic
     struct jp_post_queue *from;          // whose items are under way
     int sending_items;                   // of them, whole
     bool moved;                          // they went to the durable spool meanwhile
@@ -271,6 +273,8 @@ void jp_post_queue_drop(struct jp_post_queue *queue, int count);
 struct jp_post_item *jp_post_first(struct jp_post_queue *queue, const uint8_t **bytes);
 // The queue whose first item is the next message. NULL: none is to be sent now.
 struct jp_post_queue *jp_post_front(struct jp_post *post);
+// Under whose name what `run` measured goes out: the spool may have been another device's, or this one was renamed.
+const char *jp_post_device(const struct jp_post *post, const struct jp_run *run);
 // `count` items of the queue were delivered, or stand aside.
 void jp_post_sent(struct jp_post *post, struct jp_post_queue *queue, int count);
 // What was under way was delivered after it had gone to the durable spool.

@@ -25,11 +25,13 @@ int jp_post_send(struct jp_post *post, enum jp_post_sending what, enum jp_leaf l
         .proof = records,
         .content_type = types[records && post->in->config->mqtt.format == JP_RECORDS_CBOR],
     };
+    const char *speaker = post->speaker ? post->speaker : post->in->device;
     int rc;
 
+    post->speaker = NULL;
     if (size < 0)
         return size;
-    rc = jp_topic_leaf(post->topic, sizeof post->topic, post->in->config->mqtt.root, post->in->device, leaf);
+    rc = jp_topic_leaf(post->topic, sizeof post->topic, post->in->config->mqtt.root, speaker, leaf);
     if (rc == 0)
         rc = post->in->link->send(post->in->link, &message);
     if (rc == 0) {
@@ -39,9 +41,16 @@ int jp_post_send(struct jp_post *post, enum jp_post_sending what, enum jp_leaf l
     return rc;
 }
 
+static size_t device_size(const struct jp_post *post)
+{
+    size_t own = strlen(post->in->device), other = strlen(jp_post_device(post, &post->backlog_run));
+
+    return own > other ? own : other;
+}
+
 size_t jp_post_room(const struct jp_post *post)
 {
-    size_t overhead = PACKET_OVERHEAD + strlen(post->in->config->mqtt.root) + strlen(post->in->device) + 16;
+    size_t overhead = PACKET_OVERHEAD + strlen(post->in->config->mqtt.root) + device_size(post) + 16;
     size_t packet = post->max_packet > overhead ? post->max_packet - overhead : 0;
 
     return packet < JP_MESSAGE_MAX ? packet : JP_MESSAGE_MAX;
@@ -50,8 +59,10 @@ size_t jp_post_room(const struct jp_post *post)
 // Items of a queue are under way.
 static int send_of(struct jp_post *post, struct jp_post_queue *queue, enum jp_leaf leaf, int size)
 {
-    int rc = jp_post_send(post, JP_POST_OF_ITEM, leaf, size);
+    int rc;
 
+    post->speaker = jp_post_device(post, queue->run);
+    rc = jp_post_send(post, JP_POST_OF_ITEM, leaf, size);
     if (rc)
         return rc;
     post->from = queue;

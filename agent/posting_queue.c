@@ -2,7 +2,7 @@
 // Two queues, the older one first, and how their items leave: sent, then released.
 #include "posting_parts.h"
 
-#include "log.h"
+#include "name.h"
 
 #include <assert.h>
 #include <string.h>
@@ -76,6 +76,11 @@ struct jp_post_queue *jp_post_front(struct jp_post *post)
         jp_post_read(post);
     }
     return item ? &post->fresh : NULL;
+}
+
+const char *jp_post_device(const struct jp_post *post, const struct jp_run *run)
+{
+    return run && jp_name_is_good(run->device, JP_DEVICE_MAX) ? run->device : post->in->device;
 }
 
 // Leaving ----------------------------------------------------------------------------------------

@@ -121,6 +121,7 @@ void jp_post_send_records(struct jp_post *post, struct jp_post_queue *queue)
     post->from = queue;
     post->sending_items = post->sending_blocks;
     post->moved = false;
+    post->speaker = jp_post_device(post, queue->run);
     if (size == -EBADMSG) {
         leave_out(post, queue);
     } else if (size == -EMSGSIZE) {

@@ -31,7 +31,7 @@ void jp_post_head(struct jp_post *post, const struct jp_run *run, const struct j
     const struct jp_post_anchor *better;
 
     *head = (struct jp_records_head){
-        .device = post->in->device,
+        .device = jp_post_device(post, run),
         .boot = run->boot,
         .err_ms = -1,
         .factor = post->factor,

@@ -159,7 +159,8 @@ static int group(const struct jp_post *post)
         limit = post->sending_items;
     while (n < limit && fresh->items[n].kind != JP_POST_RUN &&
            jp_post_same_anchor(&fresh->items[n].anchor, &fresh->items[0].anchor))
-        n++;
+        if (fresh->items[n++].kind == JP_POST_BLOCK && fresh->sent > 0)
+            break; // what follows waits for a word of its own
     return n;
 }
 

@@ -152,10 +152,3 @@ int jp_options_config(const struct jp_options *options, struct jp_config *config
     fprintf(stderr, "%s\n", error);
     return JP_EXIT_CONFIG;
 }
-
-bool jp_options_is_name(const char *text)
-{
-    static const char letters[] = "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789_.-";
-
-    return text[strspn(text, letters)] == '\0';
-}

@@ -36,9 +36,6 @@ struct jp_options {
 // `help` on stdout (0), or one line on stderr names what is wrong and what is allowed (64).
 int jp_options_read(int argc, char **argv, unsigned allowed, const char *help, struct jp_options *options);
 
-// Whether text consists of letters, digits and _ . - only.
-bool jp_options_is_name(const char *text);
-
 struct jp_config;
 
 // Loads what -c names, or the default path if it is there, into `config`, says on stderr what is wrong.

@@ -2,6 +2,7 @@
 // `joulepost task`: marks the begin and the end of work inside the running agent.
 #include "cmd.h"
 #include "control.h"
+#include "name.h"
 #include "options.h"
 
 #include "config.h"
@@ -54,7 +55,7 @@ static int wrong(const struct words *words)
     else if (words->count != 2)
         fprintf(stderr, "joulepost task: %s, allowed: %s\n",
                 words->count < 2 ? "the name is missing" : "too many words", allowed);
-    else if (strlen(name) >= JP_NAME_MAX || !*name || !jp_options_is_name(name))
+    else if (!jp_name_is_good(name, JP_NAME_MAX))
         fprintf(stderr,
                 "joulepost task: the name '%s' is not possible, allowed: letters, digits and _ . -, 32 at most\n",
                 name);

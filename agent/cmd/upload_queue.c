@@ -2,6 +2,8 @@
 // Entries of a spool into messages: blocks of one head together, events and gaps one by one.
 #include "upload.h"
 
+#include "name.h"
+
 #include "topics.h"
 
 #include <errno.h>
@@ -21,7 +23,7 @@ static bool has_owner(struct jp_upload_queue *queue)
 {
     const struct jp_history *history = &queue->look->history;
 
-    if (history->device[0] && jp_options_is_name(history->device))
+    if (jp_name_is_good(history->device, JP_DEVICE_MAX))
         return true;
     queue->look->senseless++;
     if (queue->ownerless.segment == history->at.segment)

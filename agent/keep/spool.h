@@ -103,7 +103,7 @@ struct jp_spool_counts {
     uint64_t damaged;     // places of bad bytes the reader has passed over
     uint64_t torn;        // of them such that a power cut leaves
     uint64_t foreign;     // files that were no segments of ours
-    uint64_t quarantined; // of these and of damaged ones, renamed to *.bad
+    uint64_t quarantined; // of these and of damaged ones, renamed to *.bad, or *.other when of another format
     uint64_t dropped;     // segments that went with unreleased frames
     uint64_t failures;    // failed attempts to write
     uint64_t cursor_lost; // both slots were damaged: everything is handed out again

@@ -49,7 +49,8 @@ int jp_spool_clear_name(struct jp_spool *spool, const char *path);
 int jp_spool_trim(struct jp_spool *spool, const struct jp_spool_now *now);
 // Makes room on a full disk: the oldest segment when it is released. 1 gone, 0 none, or -errno.
 int jp_spool_give_up_released(struct jp_spool *spool);
-// Renames a segment to *.bad; the oldest such files go when there are more than JP_SPOOL_BAD_MAX. 0, or -errno.
+// Renames a segment to *.bad, of which the oldest go when there are more than JP_SPOOL_BAD_MAX; one of another format
+// to *.other, and these stay. 0, or -errno.
 int jp_spool_quarantine(struct jp_spool *spool, uint64_t number);
 // Keeps a damaged segment's name for the time when it goes.
 void jp_spool_keep_evidence(struct jp_spool *spool, uint64_t number);

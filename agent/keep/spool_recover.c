@@ -169,20 +169,30 @@ struct listing {
     bool draft, spare;
 };
 
+// Where the name ends so, else NULL.
+static const char *suffix_of(const char *name, const char *suffix)
+{
+    size_t size = strlen(name), length = strlen(suffix);
+
+    return size > length && strcmp(name + size - length, suffix) == 0 ? name + size - length : NULL;
+}
+
 static int take_name(void *context, const char *name)
 {
     struct listing *listing = context;
     struct jp_spool *spool = listing->spool;
     char plain[32];
-    size_t size = strlen(name);
     uint64_t number;
-    bool bad = size > 4 && size - 4 < sizeof plain && strcmp(name + size - 4, ".bad") == 0;
+    const char *bad = suffix_of(name, ".bad");
 
     listing->draft = listing->draft || strcmp(name, "draft") == 0;
     listing->spare = listing->spare || strcmp(name, "spare") == 0;
+    bad = bad ? bad : suffix_of(name, ".other");
+    if (bad && (size_t)(bad - name) >= sizeof plain)
+        return 0;
     if (bad) { // its number is taken, too
-        memcpy(plain, name, size - 4);
-        plain[size - 4] = '\0';
+        memcpy(plain, name, (size_t)(bad - name));
+        plain[bad - name] = '\0';
     }
     if (!jp_segment_number(bad ? plain : name, &number) || number > NUMBER_MAX)
         return 0;
@@ -277,6 +287,11 @@ int jp_spool_attach(struct jp_spool *spool)
         rc = load_cursor(spool);
     if (rc)
         return rc;
+    // The next number is the furthest that a cursor of ours can name.
+    if (spool->lowest > 0 && spool->cursor.segment > spool->highest + 1) {
+        spool->counts.cursor_lost++;
+        spool->cursor = spool->saved = (struct jp_pos){0, 0};
+    }
     // Segments below may all be gone: their numbers are not given again.
     if (spool->cursor.segment > spool->highest + 1 || (spool->cursor.segment > spool->highest && spool->cursor.offset))
         spool->highest = spool->cursor.segment - (spool->cursor.offset == 0);

@@ -34,17 +34,22 @@ static int count_bad(void *context, const char *name)
     return 0;
 }
 
-static int bad_path(const struct jp_spool *spool, uint64_t number, char path[JP_PATH_MAX])
+static int aside_path(const struct jp_spool *spool, uint64_t number, const char *suffix, char path[JP_PATH_MAX])
 {
-    size_t size;
+    size_t size, more = strlen(suffix) + 1;
     int rc = jp_segment_path(path, spool->dir, number);
 
     size = rc ? 0 : strlen(path);
-    if (rc == 0 && size + sizeof ".bad" > JP_PATH_MAX)
+    if (rc == 0 && size + more > JP_PATH_MAX)
         rc = -ENAMETOOLONG;
     if (rc == 0)
-        memcpy(path + size, ".bad", sizeof ".bad");
+        memcpy(path + size, suffix, more);
     return rc;
+}
+
+static int bad_path(const struct jp_spool *spool, uint64_t number, char path[JP_PATH_MAX])
+{
+    return aside_path(spool, number, ".bad", path);
 }
 
 // One round more than can be needed: a name that cannot be removed is left.
@@ -112,21 +117,32 @@ static void keep_newest(struct jp_spool *spool, uint64_t number)
     spool->bad[JP_SPOOL_BAD_MAX - 1] = number;
 }
 
+// Written by a joulepost of another format: not for us to judge, nor to let go.
+static bool is_of_other_format(struct jp_spool *spool, uint64_t number)
+{
+    bool other = jp_frames_open(&spool->weigher.file, spool->dir, number) == -EPROTONOSUPPORT;
+
+    jp_frames_close(&spool->weigher.file);
+    return other;
+}
+
 int jp_spool_quarantine(struct jp_spool *spool, uint64_t number)
 {
     char path[JP_PATH_MAX], aside[JP_PATH_MAX];
     int64_t bytes = jp_segment_size(spool->fs, spool->dir, number);
+    bool other = is_of_other_format(spool, number);
     int rc = jp_segment_path(path, spool->dir, number);
 
     if (rc == 0)
-        rc = bad_path(spool, number, aside);
+        rc = aside_path(spool, number, other ? ".other" : ".bad", aside);
     if (rc == 0)
         rc = spool->fs->rename(spool->fs, path, aside);
     if (rc)
         return rc;
     spool->counts.quarantined++;
     strike(spool, number, bytes);
-    keep_newest(spool, number);
+    if (!other)
+        keep_newest(spool, number);
     return 0;
 }
 

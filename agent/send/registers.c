@@ -2,6 +2,8 @@
 // Lifetime counters that never go down.
 #include "registers.h"
 
+#include "name.h"
+
 #include <errno.h>
 #include <string.h>
 
@@ -13,10 +15,7 @@ void jp_registers_init(struct jp_registers *registers, uint64_t id)
 
 bool jp_registers_is_name(const char *name)
 {
-    static const char allowed[] = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789_.-";
-    size_t size = strspn(name, allowed);
-
-    return size > 0 && size < JP_NAME_MAX && name[size] == '\0' && strcmp(name, "total") != 0;
+    return jp_name_is_good(name, JP_NAME_MAX) && strcmp(name, "total") != 0;
 }
 
 int jp_registers_find(const struct jp_registers *registers, const char *name)

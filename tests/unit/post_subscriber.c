@@ -108,6 +108,7 @@ static void take_records(struct subscriber *subscriber, const struct world *worl
         take_block(subscriber, world, message->at + from, in.at - from);
         run = subscriber_run(subscriber, block.run);
         run->off_ms = head.off_ms;
+        memcpy(run->device, message->device, sizeof run->device);
         memcpy(run->clock, head.clock, sizeof run->clock);
         if (run->first_clock[0] == '\0')
             memcpy(run->first_clock, head.clock, sizeof run->first_clock);

@@ -22,7 +22,7 @@ struct subscriber_run {
     uint64_t prev_run;
     bool prev_known, prev_clean;
     int64_t off_ms; // of its last records
-    char clock[16], first_clock[16];
+    char clock[16], first_clock[16], device[32];
 };
 
 struct subscriber {

@@ -165,6 +165,8 @@ static int link_send(struct jp_link *self, const struct jp_message *message)
         return -EBUSY;
     must(log->count < WORLD_MESSAGES && log->used + message->size <= WORLD_ARENA);
     snprintf(entry->leaf, sizeof entry->leaf, "%s", strrchr(message->topic, '/') + 1);
+    snprintf(entry->device, sizeof entry->device, "%.*s", (int)strcspn(message->topic + sizeof "joulepost/1", "/"),
+             message->topic + sizeof "joulepost/1");
     entry->qos = message->qos;
     entry->retained = message->retained;
     entry->delivered = message->aside;

@@ -14,7 +14,7 @@
 #define WORLD_ARENA (16 << 20)
 
 struct world_message {
-    char leaf[12];
+    char leaf[12], device[32];
     bool retained, delivered;
     int qos, second; // when it was handed over
     size_t at, size; // in the arena

@@ -451,6 +451,54 @@ static void senseless_acks_release_nothing(void **state)
     assert_int_equal(subscriber_run(&got, RUN)->doubled, 50);
 }
 
+static void event_at_95(struct world *w)
+{
+    world_go_up(w);
+    if (w->seconds == 89)
+        ack(RUN, 79);
+    if (w->seconds == 91)
+        world_event(w, "late");
+}
+
+// Delivered like the block before it, stored with it, and not confirmed by the word that frees that block.
+static void an_event_behind_a_confirmed_block_is_sent_again(void **state)
+{
+    int first;
+
+    (void)state;
+    world->config.mqtt.release = JP_RELEASE_COLLECTOR;
+    world->each_second = event_at_95;
+    world_post(world, 99, true);
+    world->metering = false;
+    first = world->log->count;
+    world->up = false;
+    world->each_second = world_go_up;
+    ack(RUN, 89);
+    world_post(world, 20, true);
+    subscriber_take(&got, world, first);
+    assert_true(got.events >= 1);
+}
+
+// A spool of before a change of device.name, or another device's: its windows keep their name.
+static void windows_go_out_under_the_name_that_measured_them(void **state)
+{
+    (void)state;
+    world_post(world, 45, true);
+    world_stop_meter(world);
+    world_post(world, 2, true);
+    world_reboot(world);
+    snprintf(world->run.device, sizeof world->run.device, "renamed");
+    world_start_meter(world, RUN + 1);
+    world->metering = true;
+    world->each_second = world_go_up;
+    world_post(world, 25, true);
+    subscriber_take(&got, world, 0);
+    assert_balanced(RUN, 45);
+    assert_balanced(RUN + 1, 20);
+    assert_string_equal(subscriber_run(&got, RUN)->device, "bench-1");
+    assert_string_equal(subscriber_run(&got, RUN + 1)->device, "renamed");
+}
+
 // Refusals ---------------------------------------------------------------------------------------
 static void what_no_broker_takes_is_parked_and_told_as_a_gap(void **state)
 {
@@ -620,6 +668,8 @@ int main(void)
         TEST(a_collector_that_stays_silent_is_sent_all_again),
         TEST(a_collector_that_stays_silent_costs_few_wakes),
         TEST(senseless_acks_release_nothing),
+        TEST(an_event_behind_a_confirmed_block_is_sent_again),
+        TEST(windows_go_out_under_the_name_that_measured_them),
         TEST(what_no_broker_takes_is_parked_and_told_as_a_gap),
         TEST(a_full_disk_loses_nothing),
         TEST(a_read_only_disk_loses_nothing),

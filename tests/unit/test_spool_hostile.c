@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 // Folders that nobody sane made: the spool starts, says what it found, and works.
 #define _GNU_SOURCE
+#include "cbor.h"
 #include "spool_rig.h"
 
 #include <errno.h>
@@ -100,6 +101,54 @@ static void every_kind_of_foreign_file(void **state)
     assert_int_equal(access(in_dir("readme.txt"), F_OK), 0);
     works(20);
     assert_int_equal(rig.spool.counts.foreign, 0);
+}
+
+// As after a downgrade: the program that wrote them comes back some day.
+static void segments_of_another_format_are_set_aside_and_stay(void **state)
+{
+    struct jp_segment_header header = {.version = JP_FORMAT_VERSION + 1};
+    uint8_t bytes[JP_HEADER_MAX];
+    char name[32];
+
+    (void)state;
+    for (unsigned i = 1; i <= 7; i++) {
+        header.number = i;
+        snprintf(name, sizeof name, "%08u.jps", i);
+        put(name, bytes, (size_t)jp_segment_header_encode(&header, bytes, sizeof bytes), 0);
+    }
+    works(20);
+    works(20);
+    for (unsigned i = 1; i <= 7; i++) {
+        snprintf(name, sizeof name, "%08u.jps.other", i);
+        assert_int_equal(access(in_dir(name), F_OK), 0);
+    }
+}
+
+static void a_cursor_beyond_the_end_releases_nothing(void **state)
+{
+    struct jp_slots slots;
+    struct jp_cbor_out out;
+    uint8_t record[64 + 24], id[16] = {0};
+    size_t size;
+
+    (void)state;
+    assert_int_equal(rig_open(&rig), 0);
+    assert_int_equal(rig_append(&rig, 9), 0);
+    rig_close(&rig);
+    assert_int_equal(jp_slots_open(&slots, &jp_fs_real, in_dir("cursor"), sizeof record, record, &size, NULL), 0);
+    jp_cbor_out_init(&out, record, 64);
+    jp_cbor_put_array(&out, 4);
+    jp_cbor_put_uint(&out, 1);
+    jp_cbor_put_uint(&out, 500);
+    jp_cbor_put_uint(&out, 7);
+    jp_cbor_put_bytes(&out, id, sizeof id);
+    assert_int_equal(jp_slots_put(&slots, record, out.used, true), 0);
+    jp_slots_close(&slots);
+    assert_int_equal(rig_open(&rig), 0);
+    assert_int_equal(rig.spool.counts.cursor_lost, 1);
+    assert_int_equal(rig_read(&rig, 100, true), 9);
+    rig_judge(&rig);
+    rig_close(&rig);
 }
 
 static void foreign_files_do_not_stop_retention(void **state)
@@ -213,6 +262,8 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test_setup_teardown(every_kind_of_foreign_file, fresh, clean),
+        cmocka_unit_test_setup_teardown(segments_of_another_format_are_set_aside_and_stay, fresh, clean),
+        cmocka_unit_test_setup_teardown(a_cursor_beyond_the_end_releases_nothing, fresh, clean),
         cmocka_unit_test_setup_teardown(foreign_files_do_not_stop_retention, fresh, clean),
         cmocka_unit_test_setup_teardown(ten_thousand_segments, fresh, clean),
         cmocka_unit_test_setup_teardown(a_flipped_bit_costs_one_frame_and_the_file_is_kept, fresh, clean),
