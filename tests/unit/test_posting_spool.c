@@ -468,6 +468,7 @@ static void an_event_behind_a_confirmed_block_is_sent_again(void **state)
 
     (void)state;
     world->config.mqtt.release = JP_RELEASE_COLLECTOR;
+    world->config.mqtt.ack_timeout_s = 3; // both are delivered before they go to flash
     world->each_second = confirm_the_block_before_the_event;
     world_post(world, 110, true);
     subscriber_take(&got, world, 0);
