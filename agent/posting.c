@@ -79,13 +79,13 @@ static int64_t deadline(const struct jp_post *post)
         sooner(&until, jp_post_now_ns(post) + post->in->config->mqtt.live_s * JP_NS_PER_S);
     if (!post->up)
         return until;
-    sooner(&until, jp_post_ack_at(post));
-    if (jp_post_registers_wait(post))
+    if (jp_post_registers_wait(post) && post->head_run_known)
         sooner(&until, jp_post_registers_at(post));
     if (!jp_post_live_held(post))
         sooner(&until, post->next_live_ns);
     if (post->sending != JP_POST_IDLE)
         return until;
+    sooner(&until, jp_post_ack_at(post));
     sooner(&until, post->next_status_ns);
     if (post->item_waits)
         sooner(&until, post->item.next_ns);
@@ -149,7 +149,7 @@ static bool is_sending(struct jp_post *post)
 // What is left goes to flash, as far as it is closed.
 static void store_rest(struct jp_post *post)
 {
-    int before;
+    int before, lost;
 
     do {
         before = post->fresh.count;
@@ -158,9 +158,10 @@ static void store_rest(struct jp_post *post)
     if (post->fresh.count > 0)
         jp_log_error("%d blocks, events and gaps could not be stored: they wait in %s", post->fresh.count,
                      post->in->config->paths_hot);
-    if (jp_post_aside_store(post) > 0)
-        jp_log_error("%d %s that the broker refused end with this process", post->aside_count,
-                     post->aside_count == 1 ? "event or gap" : "events and gaps");
+    lost = jp_post_aside_store(post);
+    if (lost > 0)
+        jp_log_error("%d %s that the broker refused end with this process", lost,
+                     lost == 1 ? "event or gap" : "events and gaps");
 }
 
 // Sends what meter has sealed, for a bounded time, and stores the rest.

@@ -8,17 +8,35 @@
 #include <stdlib.h>
 #include <string.h>
 
-bool jp_post_has(const struct jp_post *post, uint64_t run, uint64_t last_seq)
+bool jp_post_has(const struct jp_post *post, const struct jp_post_mark *mark)
 {
-    const struct jp_post_run_no *acked, *asked;
-
     if (!post->ack.known)
         return false;
-    if (run == post->ack.run)
-        return last_seq <= post->ack.upto;
-    acked = jp_post_run_no(post, post->ack.run);
-    asked = jp_post_run_no(post, run);
-    return acked && asked && asked->run_no < acked->run_no;
+    if (mark->run == post->ack.run)
+        return mark->last_seq <= post->ack.upto;
+    return mark->run_no > 0 && mark->run_no < post->ack.run_no;
+}
+
+void jp_post_met(struct jp_post *post, uint64_t run, uint64_t run_no)
+{
+    if (post->ack.known && run == post->ack.run)
+        post->ack.run_no = run_no;
+}
+
+// Of the newest runs, or of one that waits for this word.
+static uint64_t number_of(const struct jp_post *post, uint64_t run)
+{
+    const struct jp_post_run_no *known = jp_post_run_no(post, run);
+
+    for (int i = 0; i < post->mark_count && !known; i++) {
+        const struct jp_post_mark *mark = &post->marks[(post->mark_first + i) % JP_POST_MARKS];
+
+        if (mark->block && mark->run == run)
+            return mark->run_no;
+    }
+    if (!known && post->backlog_run_known && post->backlog_run.id == run)
+        return post->backlog_run_no;
+    return known ? known->run_no : 0;
 }
 
 // {"run": 16 hex digits, "upto": seq}
@@ -55,6 +73,7 @@ void jp_post_take_ack(struct jp_post *post, const struct jp_news *news)
     }
     post->ack.known = true;
     post->ack.run = run;
+    post->ack.run_no = number_of(post, run);
     post->ack.upto = upto;
     jp_post_release(post);
 }

@@ -41,6 +41,7 @@ static void put(struct jp_post *post, enum jp_post_kind kind, const struct jp_fr
             return;
         }
         item.run = head.run;
+        item.run_no = head.run == post->backlog_run.id ? post->backlog_run_no : 0;
         item.last_seq = head.seq + (uint64_t)head.count - 1;
         item.windows = head.count;
     }
@@ -65,8 +66,8 @@ static void adopt(struct jp_post *post, const uint8_t *payload, size_t size)
     same_boot = strcmp(boot, post->backlog_run.boot) == 0;
     if (!same_boot)
         post->backlog_anchor.known = false;
-    if (jp_post_run_read(payload, size, &no, &stored) && !jp_post_run_no(post, no.id))
-        jp_post_keep_run(post, &no);
+    post->backlog_run_no = jp_post_run_read(payload, size, &no, &stored) ? no.run_no : 0;
+    jp_post_met(post, no.id, post->backlog_run_no);
 }
 
 // A queue holds items of one run, so that each message and gap knows its boot and its names.
@@ -125,8 +126,13 @@ static void pass_known(struct jp_post *post)
     const struct jp_post_item *item = post->backlog.items;
 
     while (post->backlog.count > 0 && item->kind == JP_POST_BLOCK &&
-           post->in->config->mqtt.release != JP_RELEASE_BROKER && jp_post_has(post, item->run, item->last_seq))
+           post->in->config->mqtt.release != JP_RELEASE_BROKER) {
+        const struct jp_post_mark mark = {.run = item->run, .run_no = item->run_no, .last_seq = item->last_seq};
+
+        if (!jp_post_has(post, &mark))
+            break;
         jp_post_sent(post, &post->backlog, 1);
+    }
 }
 
 bool jp_post_load(struct jp_post *post)

@@ -38,7 +38,7 @@ struct jp_post_item {
     struct jp_post_anchor before, anchor; // in force at `at`; in force at its end
     int64_t born_ns;                      // MONOTONIC
     size_t size;                          // in the queue's bytes: an encoded block, or the frame's payload
-    uint64_t run, last_seq;               // of a block
+    uint64_t run, run_no, last_seq;       // of a block; run_no 0 unknown
     int windows;
     int64_t frame_bytes; // what its windows take in the hot spool
 };
@@ -57,7 +57,7 @@ struct jp_post_queue {
 #define JP_POST_MARKS 256
 struct jp_post_mark {
     bool block;
-    uint64_t run, last_seq; // of a block
+    uint64_t run, run_no, last_seq; // of a block
     uint64_t windows;
     struct jp_pos end;
 };
@@ -80,6 +80,8 @@ struct jp_post_retry {
 struct jp_post_aside {
     struct jp_post_item item;
     uint8_t *bytes;
+    bool stored; // its frame stays unreleased in the durable spool until it is delivered
+    char boot[37], device[JP_DEVICE_MAX];
 };
 
 enum jp_post_degraded {
@@ -93,7 +95,7 @@ enum jp_post_degraded {
 };
 
 // A run as post numbered it at first sight.
-#define JP_POST_RUNS 16
+#define JP_POST_RUNS 64 // more than meter begins while post is away
 struct jp_post_run_no {
     uint64_t id, run_no;
     bool prev_known, prev_clean;
@@ -110,7 +112,7 @@ struct jp_post_state {
     int run_count;
     uint64_t last_run, last_seq;     // the newest window seen
     bool last_known, last_clean;     // its run has ended as it should
-    bool loaded;                     // a record was there
+    bool loaded, late;               // a record was there; or only later
     struct jp_registers_stamp stamp; // and when it was written
     int64_t saved_ns, try_ns;        // MONOTONIC: when flash was written last, when to try again
     int error;                       // of the last write to flash
@@ -122,7 +124,8 @@ struct jp_post_state {
 struct jp_post_store {
     struct jp_spool spool;
     bool open;
-    uint64_t run;                                 // that its frames say is in force
+    bool anew;    // it could be used later than its owner: all is sent from its cursor on
+    uint64_t run; // that its frames say is in force
     struct jp_post_anchor anchor, anchor_written; // of what is being put there; in force there
     uint64_t windows;                             // ever put into it
     uint64_t pending;                             // of them not released
@@ -196,6 +199,7 @@ struct jp_post {
     struct jp_post_queue backlog;
     struct jp_run backlog_run;
     bool backlog_run_known;
+    uint64_t backlog_run_no; // 0 unknown
     struct jp_post_anchor backlog_anchor;
     uint8_t *next_run; // payload of a RUN that waits until `backlog` is empty
     size_t next_run_size;
@@ -208,7 +212,7 @@ struct jp_post {
     // What the collector has: everything up to this window
     struct {
         bool known;
-        uint64_t run, upto;
+        uint64_t run, run_no, upto; // run_no 0: that run was not met yet
     } ack;
     int64_t ack_since_ns; // since when something waits for it without progress
     // Cursor
@@ -263,6 +267,8 @@ struct jp_post {
 
 // posting_queue.c --------------------------------------------------------------------------------
 int64_t jp_post_now_ns(const struct jp_post *post);
+// Whether fresh has room for the block at hand and what may end it.
+bool jp_post_has_room(const struct jp_post *post);
 // Whether there is room for a block of so many bytes, and for what may end it.
 bool jp_post_queue_room(const struct jp_post_queue *queue, size_t block_bytes);
 // Puts a copy at the queue's end; size is of the item's bytes.
@@ -291,6 +297,12 @@ void jp_post_read(struct jp_post *post);
 // A RUN whose windows may be packed from now on.
 int jp_post_adopt_run(struct jp_post *post, const void *payload, size_t size);
 void jp_post_enqueue(struct jp_post *post, enum jp_post_kind kind, const struct jp_frame *frame);
+
+// posting_note.c: what live, status, the registers and the clock's repair need of a frame that the tail or the look
+// ahead meets first. `window` is the one it holds, NULL none.
+void jp_post_note(struct jp_post *post, const struct jp_frame *frame, const struct jp_window *window);
+// An event about a run: its start, or with *stop its end as it should be.
+bool jp_post_is_of_run(const struct jp_frame *frame, struct jp_event *event, bool *stop);
 
 // posting_lost.c: counts what a gap says is lost.
 void jp_post_lost(struct jp_post *post, const struct jp_gap *gap);
@@ -328,7 +340,7 @@ int jp_post_run_event(const struct jp_post *post, const struct jp_run *run, uint
 
 // posting_state.c: the state of paths.spool and its twin in paths.hot.
 void jp_post_state_open(struct jp_post *post);
-// To paths.hot, before anything is published that it proves.
+// To paths.hot, before anything is published that it proves. What keeps it from that shows as degraded.
 void jp_post_state_note(struct jp_post *post);
 // To flash, durable; `closed`: nothing will be published after it.
 void jp_post_state_save(struct jp_post *post, bool closed);
@@ -346,7 +358,7 @@ void jp_post_take_retained(struct jp_post *post, const struct jp_news *news);
 int jp_post_store_open(struct jp_post *post);
 // When what is fresh has to be there, MONOTONIC; INT64_MAX: no need.
 int64_t jp_post_store_at(const struct jp_post *post);
-// Moves what is fresh into it. 0, or -errno and it stays where it is.
+// Moves what is fresh into it. 0, or -errno and the rest stays where it is.
 int jp_post_store(struct jp_post *post);
 void jp_post_store_tend(struct jp_post *post);
 void jp_post_store_close(struct jp_post *post);
@@ -363,11 +375,14 @@ bool jp_post_load(struct jp_post *post);
 // What the spool holds when it is opened: windows, the last of them, and what its run came to.
 void jp_post_survey(struct jp_post *post);
 
-// posting_repair.c: an anchor of `boot` that was not unsynced, at or above `from` in the durable spool.
+// posting_repair.c: the first anchor of `boot` in the durable spool, from its cursor on, that was not unsynced.
 const struct jp_post_anchor *jp_post_repair(struct jp_post *post, const char *boot);
 
 // posting_ack.c: mqtt.release = "collector".
-bool jp_post_has(const struct jp_post *post, uint64_t run, uint64_t last_seq); // the collector has this block
+// The collector has what `mark` stands for.
+bool jp_post_has(const struct jp_post *post, const struct jp_post_mark *mark);
+// A run's number, which an ack may have waited for.
+void jp_post_met(struct jp_post *post, uint64_t run, uint64_t run_no);
 void jp_post_take_ack(struct jp_post *post, const struct jp_news *news);
 int64_t jp_post_ack_at(const struct jp_post *post); // when to send once more what it did not confirm
 
@@ -405,6 +420,10 @@ void jp_post_send_aside(struct jp_post *post);
 void jp_post_aside_delivered(struct jp_post *post);
 // Those that still stand aside go to the durable spool. The number that could not.
 int jp_post_aside_store(struct jp_post *post);
+// Forgets those that the durable spool hands out again.
+void jp_post_aside_again(struct jp_post *post);
+// The backlog's item that ends at `end` stands aside.
+bool jp_post_is_aside(const struct jp_post *post, struct jp_pos end);
 // posting_park.c: the queue's first block goes to the folder `refused`, a gap takes its place.
 int jp_post_park(struct jp_post *post, struct jp_post_queue *queue);
 

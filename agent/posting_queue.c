@@ -62,10 +62,20 @@ bool jp_post_same_anchor(const struct jp_post_anchor *a, const struct jp_post_an
 }
 
 // Whose turn it is -------------------------------------------------------------------------------
+// A spool that was away holds what is older than all that was sent meanwhile.
+static void begin_anew(struct jp_post *post)
+{
+    if (!post->store.anew || post->sending != JP_POST_IDLE)
+        return;
+    post->store.anew = false;
+    jp_post_again(post);
+}
+
 struct jp_post_queue *jp_post_front(struct jp_post *post)
 {
     const struct jp_post_item *item;
 
+    begin_anew(post);
     if (!jp_post_load(post))
         return NULL;
     if (jp_post_first(&post->backlog, NULL)) // each of a message's items leaves a mark
@@ -84,9 +94,23 @@ const char *jp_post_device(const struct jp_post *post, const struct jp_run *run)
 }
 
 // Leaving ----------------------------------------------------------------------------------------
-static bool is_released(const struct jp_post *post, bool block, uint64_t run, uint64_t last_seq)
+static bool is_released(const struct jp_post *post, const struct jp_post_mark *mark)
 {
-    return !block || post->in->config->mqtt.release == JP_RELEASE_BROKER || jp_post_has(post, run, last_seq);
+    if (mark->block)
+        return post->in->config->mqtt.release == JP_RELEASE_BROKER || jp_post_has(post, mark);
+    return !jp_post_is_aside(post, mark->end);
+}
+
+static struct jp_post_mark mark_of(const struct jp_post_item *item)
+{
+    return (struct jp_post_mark){
+        .block = item->kind == JP_POST_BLOCK,
+        .run = item->run,
+        .run_no = item->run_no,
+        .last_seq = item->last_seq,
+        .windows = (uint64_t)item->windows,
+        .end = item->next,
+    };
 }
 
 // A collector confirms windows alone: an event or gap goes with the next block behind it.
@@ -102,12 +126,11 @@ static int released_items(const struct jp_post *post)
     int n = 0;
 
     for (int i = 0; i < fresh->sent; i++) {
-        const struct jp_post_item *item = &fresh->items[i];
-        bool block = item->kind == JP_POST_BLOCK;
+        const struct jp_post_mark mark = mark_of(&fresh->items[i]);
 
-        if (!is_released(post, block, item->run, item->last_seq))
+        if (mark.block && !is_released(post, &mark)) // what stands aside has left for memory
             break;
-        if (goes_alone(post, block))
+        if (goes_alone(post, mark.block))
             n = i + 1;
     }
     return n;
@@ -142,22 +165,20 @@ static bool is_gone(const struct jp_post *post, const struct jp_post_mark *mark)
 
 static int released_marks(const struct jp_post *post)
 {
+    // Hundreds in a row that no word of a collector will free: there is no room to wait for it.
+    bool full = post->mark_count + JP_POST_ITEMS > JP_POST_MARKS;
     int n = 0;
 
     for (int i = 0; i < post->mark_count; i++) {
         const struct jp_post_mark *mark = &post->marks[(post->mark_first + i) % JP_POST_MARKS];
+        bool gone = is_gone(post, mark);
 
-        if (is_gone(post, mark)) {
-            n = i + 1;
-            continue;
-        }
-        if (!is_released(post, mark->block, mark->run, mark->last_seq))
+        if (!gone && !is_released(post, mark) && (mark->block || !full))
             return n;
-        if (goes_alone(post, mark->block))
+        if (gone || goes_alone(post, mark->block))
             n = i + 1;
     }
-    // Hundreds in a row without a block: there is no room to wait for it.
-    return post->mark_count + JP_POST_ITEMS > JP_POST_MARKS ? post->mark_count : n;
+    return full ? post->mark_count : n;
 }
 
 static void release_marks(struct jp_post *post)
@@ -203,20 +224,14 @@ void jp_post_mark(struct jp_post *post, const struct jp_post_mark *mark)
         return;
     last->block = true;
     last->run = mark->run;
+    last->run_no = mark->run_no;
     last->last_seq = mark->last_seq;
 }
 
 static void sent_backlog(struct jp_post *post, int count)
 {
     for (int i = 0; i < count; i++) {
-        const struct jp_post_item *item = &post->backlog.items[i];
-        const struct jp_post_mark mark = {
-            .block = item->kind == JP_POST_BLOCK,
-            .run = item->run,
-            .last_seq = item->last_seq,
-            .windows = (uint64_t)item->windows,
-            .end = item->next,
-        };
+        const struct jp_post_mark mark = mark_of(&post->backlog.items[i]);
 
         jp_post_mark(post, &mark);
     }
@@ -238,13 +253,16 @@ void jp_post_sent(struct jp_post *post, struct jp_post_queue *queue, int count)
         if (item->kind != JP_POST_BLOCK && jp_pos_compare(post->told, item->next) < 0)
             post->told = item->next;
     }
-    if (post->mark_count == 0) // else older ones wait
+    // With a collector older ones may wait; what it confirms comes in order.
+    if (post->mark_count == 0 || post->in->config->mqtt.release == JP_RELEASE_BROKER)
         release_fresh(post);
 }
 
 void jp_post_moved_sent(struct jp_post *post)
 {
     post->moved = false;
+    if (post->moved_mark.end.segment == 0) // a part of a block, which is sent again whole
+        return;
     jp_post_mark(post, &post->moved_mark);
     jp_spool_skip(&post->store.spool, post->moved_mark.end);
     release_marks(post);
@@ -259,6 +277,7 @@ void jp_post_again(struct jp_post *post)
     post->ack_since_ns = jp_post_now_ns(post);
     jp_post_queue_drop(&post->backlog, post->backlog.count);
     post->next_run_size = 0;
+    jp_post_aside_again(post);
     if (post->store.open)
         jp_spool_rewind(&post->store.spool);
 }

@@ -8,9 +8,16 @@
 #include <errno.h>
 #include <string.h>
 
-static bool has_room(const struct jp_post *post)
+bool jp_post_has_room(const struct jp_post *post)
 {
     return jp_post_queue_room(&post->fresh, post->block.count > 0 ? post->block.bytes : 0);
+}
+
+static uint64_t run_no(const struct jp_post *post)
+{
+    const struct jp_post_run_no *no = jp_post_run_no(post, post->run.id);
+
+    return no ? no->run_no : 0;
 }
 
 // Closes the block at hand: from here on its bytes do not change.
@@ -24,6 +31,7 @@ static void flush(struct jp_post *post)
         .anchor = post->anchor,
         .born_ns = jp_post_now_ns(post),
         .run = post->run.id,
+        .run_no = run_no(post),
         .last_seq = post->block.seq + (uint64_t)post->block.count - 1,
         .windows = post->block.count,
         .frame_bytes = post->block_frame_bytes,
@@ -53,79 +61,6 @@ void jp_post_enqueue(struct jp_post *post, enum jp_post_kind kind, const struct 
     };
 
     jp_post_queue_put(&post->fresh, &item, frame->payload);
-}
-
-static void note_window(struct jp_post *post, const struct jp_frame *frame, const struct jp_window *window)
-{
-    struct jp_post_state *state = &post->state;
-
-    post->pending_windows++;
-    post->pending_bytes += frame->next.offset - frame->at.offset;
-    if (!post->head_run_known || window->run != post->head_run.id)
-        return;
-    post->newest = *window;
-    post->newest_known = true;
-    post->newest_ns = jp_post_now_ns(post);
-    jp_registers_count(&post->registers, window);
-    if (state->last_run != window->run || !state->last_known || window->seq > state->last_seq) {
-        state->last_seq = window->seq;
-        state->last_known = true;
-    }
-    state->last_run = window->run;
-    state->last_clean = false;
-}
-
-static void note_run(struct jp_post *post, const struct jp_frame *frame)
-{
-    static struct jp_run run; // large
-
-    if (jp_run_decode(&run, frame->payload, frame->size) || (post->head_run_known && run.id == post->head_run.id))
-        return;
-    jp_post_number(post, run.id);
-    post->head_run = run;
-    post->head_run_known = post->meta_due = true;
-    jp_registers_begin(&post->registers, &post->head_run);
-    if (!post->registers.past) // else it was read once more
-        jp_post_state_save(post, false);
-}
-
-static bool is_of_run(const struct jp_frame *frame, bool *stop)
-{
-    struct jp_event event;
-
-    if (jp_event_decode(&event, frame->payload, frame->size) || strcmp(event.kind, "run") != 0)
-        return false;
-    *stop = strstr(event.detail, "\"stop\"") != NULL;
-    return true;
-}
-
-static void note_event(struct jp_post *post, const struct jp_frame *frame)
-{
-    bool stop;
-
-    if (is_of_run(frame, &stop) && stop)
-        post->state.last_clean = true;
-}
-
-// What live, status and the clock's repair need of a frame, each frame once.
-static void note(struct jp_post *post, const struct jp_frame *frame, const struct jp_window *window)
-{
-    struct jp_anchor anchor;
-    static struct jp_gap gap;
-
-    if (jp_pos_compare(frame->at, post->head) < 0)
-        return;
-    post->head = frame->next;
-    if (frame->type == JP_FRAME_RUN)
-        note_run(post, frame);
-    else if (frame->type == JP_FRAME_WINDOW && window)
-        note_window(post, frame, window);
-    else if (frame->type == JP_FRAME_EVENT)
-        note_event(post, frame);
-    else if (frame->type == JP_FRAME_GAP && jp_gap_decode(&gap, frame->payload, frame->size) == 0)
-        jp_post_lost(post, &gap);
-    else if (frame->type == JP_FRAME_ANCHOR && jp_anchor_decode(&anchor, frame->payload, frame->size) == 0)
-        post->latest = (struct jp_post_anchor){true, anchor};
 }
 
 static void uncount(struct jp_post *post, const struct jp_frame *frame)
@@ -219,7 +154,6 @@ static void enqueue_run(struct jp_post *post, const struct jp_frame *frame, cons
         return;
     }
     made.size = (size_t)size;
-    post->run_at = frame->at;
     post->barred = true;
     jp_post_enqueue(post, JP_POST_RUN, &made);
     size = jp_post_run_event(post, run, bytes, sizeof bytes);
@@ -248,10 +182,11 @@ static void take_run(struct jp_post *post, const struct jp_frame *frame)
 
 static void take_event(struct jp_post *post, const struct jp_frame *frame, bool told)
 {
+    struct jp_event event;
     bool stop;
 
     // A run's start is said with what only post knows of it.
-    if (!told && (!is_of_run(frame, &stop) || stop))
+    if (!told && (!jp_post_is_of_run(frame, &event, &stop) || stop))
         jp_post_enqueue(post, JP_POST_EVENT, frame);
 }
 
@@ -322,7 +257,7 @@ static void look_ahead(struct jp_post *post)
         bool window = rc == JP_HOT_FRAME && decoded(post, &frame);
 
         if (rc == JP_HOT_FRAME)
-            note(post, &frame, window ? &post->window : NULL);
+            jp_post_note(post, &frame, window ? &post->window : NULL);
         else
             post->head = frame.next;
     }
@@ -336,7 +271,7 @@ static int take_all(struct jp_post *post)
     struct jp_frame frame;
     int rc = JP_HOT_FRAME;
 
-    while (!post->barred && has_room(post)) {
+    while (!post->barred && jp_post_has_room(post)) {
         bool window;
 
         rc = jp_hot_reader_next(&post->tail, &frame);
@@ -352,7 +287,7 @@ static int take_all(struct jp_post *post)
             jp_post_damaged(post, &frame);
             continue;
         }
-        note(post, &frame, window ? &post->window : NULL);
+        jp_post_note(post, &frame, window ? &post->window : NULL);
         take(post, &frame);
     }
     return rc;
@@ -365,6 +300,7 @@ static bool pass_run(struct jp_post *post)
 
     if (!post->barred || fresh->items[0].kind != JP_POST_RUN)
         return false;
+    post->run_at = fresh->items[0].at;
     if (jp_post_adopt_run(post, fresh->bytes, fresh->items[0].size))
         jp_log_error("a run cannot be packed: its windows are passed over");
     post->barred = false;
@@ -383,7 +319,7 @@ void jp_post_read(struct jp_post *post)
         hot_error(post, rc);
     else if (rc == JP_HOT_NOT_YET)
         post->degraded &= ~(unsigned)JP_POST_HOT_ERROR;
-    post->stalled = post->barred || !has_room(post);
+    post->stalled = post->barred || !jp_post_has_room(post);
     if (post->stalled) {
         look_ahead(post);
         return;

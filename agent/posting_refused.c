@@ -4,6 +4,7 @@
 
 #include "log.h"
 
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -55,11 +56,29 @@ void jp_post_taken(struct jp_post *post, enum jp_leaf leaf)
     jp_post_recount(post);
 }
 
-static void drop_first(struct jp_post *post)
+static void drop(struct jp_post *post, int i)
 {
-    free(post->aside[0].bytes);
+    free(post->aside[i].bytes);
     post->aside_count--;
-    memmove(post->aside, post->aside + 1, (size_t)post->aside_count * sizeof post->aside[0]);
+    memmove(post->aside + i, post->aside + i + 1, (size_t)(post->aside_count - i) * sizeof post->aside[0]);
+}
+
+bool jp_post_is_aside(const struct jp_post *post, struct jp_pos end)
+{
+    for (int i = 0; i < post->aside_count; i++)
+        if (post->aside[i].stored && jp_pos_compare(post->aside[i].item.next, end) == 0)
+            return true;
+    return false;
+}
+
+static void put_aside(struct jp_post *post, const struct jp_post_queue *queue, const struct jp_post_item *item,
+                      uint8_t *bytes)
+{
+    struct jp_post_aside *aside = &post->aside[post->aside_count++];
+
+    *aside = (struct jp_post_aside){*item, bytes, .stored = queue == &post->backlog};
+    snprintf(aside->boot, sizeof aside->boot, "%s", queue->run->boot);
+    snprintf(aside->device, sizeof aside->device, "%s", jp_post_device(post, queue->run));
 }
 
 void jp_post_put_aside(struct jp_post *post, struct jp_post_queue *queue)
@@ -70,44 +89,66 @@ void jp_post_put_aside(struct jp_post *post, struct jp_post_queue *queue)
 
     if (post->aside_count == JP_POST_ASIDE_MAX) {
         jp_log_warning("more than %d events and gaps are refused: the oldest is given up", JP_POST_ASIDE_MAX);
-        drop_first(post);
+        drop(post, 0);
     }
     if (post->aside_count == 0)
         jp_post_back_off(post, &post->beside, true);
     if (bytes) {
         memcpy(bytes, from, item->size);
-        post->aside[post->aside_count++] = (struct jp_post_aside){*item, bytes};
+        put_aside(post, queue, item, bytes);
     } else {
         jp_log_error("no memory for a refused event or gap: it is given up");
     }
     jp_post_recount(post);
 }
 
+void jp_post_aside_again(struct jp_post *post)
+{
+    for (int i = post->aside_count - 1; i >= 0; i--)
+        if (post->aside[i].stored && (i > 0 || post->sending != JP_POST_ASIDE)) // that one is under way
+            drop(post, i);
+    jp_post_recount(post);
+}
+
 void jp_post_send_aside(struct jp_post *post)
 {
+    static struct jp_run run; // large; of it only what the item remembers
     const struct jp_post_aside *first = &post->aside[0];
     enum jp_leaf leaf = first->item.kind == JP_POST_GAP ? JP_LEAF_GAP : JP_LEAF_EVENT;
-    int size = jp_post_item_message(post, &first->item, first->bytes, &post->run);
+    int size;
 
+    memcpy(run.boot, first->boot, sizeof run.boot);
+    memcpy(run.device, first->device, sizeof run.device);
+    size = jp_post_item_message(post, &first->item, first->bytes, &run);
+    post->speaker = jp_post_device(post, &run);
     if (jp_post_send(post, JP_POST_ASIDE, leaf, size))
         jp_post_back_off(post, &post->beside, false);
 }
 
 void jp_post_aside_delivered(struct jp_post *post)
 {
-    drop_first(post);
+    drop(post, 0);
     post->beside = (struct jp_post_retry){0, 0};
     jp_post_recount(post);
+    jp_post_release(post); // the durable spool may have waited for it
 }
 
 int jp_post_aside_store(struct jp_post *post)
 {
     struct jp_spool_now now = jp_post_spool_now(post);
+    int count = 0;
 
-    for (int i = 0; i < post->aside_count && post->store.open; i++)
-        jp_spool_append(&post->store.spool, post->aside[i].item.kind == JP_POST_GAP ? JP_FRAME_GAP : JP_FRAME_EVENT,
-                        post->aside[i].bytes, post->aside[i].item.size);
-    if (post->aside_count == 0 || (post->store.open && jp_spool_commit(&post->store.spool, &now) == 0))
+    for (int i = 0; i < post->aside_count; i++) {
+        const struct jp_post_aside *aside = &post->aside[i];
+
+        if (aside->stored)
+            continue;
+        count++;
+        if (post->store.open)
+            jp_spool_append(&post->store.spool, aside->item.kind == JP_POST_GAP ? JP_FRAME_GAP : JP_FRAME_EVENT,
+                            aside->bytes, aside->item.size);
+    }
+    if (count == 0 || (post->store.open && jp_spool_commit(&post->store.spool, &now) == 0))
         return 0;
-    return post->aside_count;
+    return count;
 }

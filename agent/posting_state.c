@@ -223,19 +223,30 @@ void jp_post_state_open(struct jp_post *post)
     jp_post_state_note(post);
 }
 
+// The disk was away at the start. Registers have begun anew; numbers of runs still go on from those before.
+static void learn_late(struct jp_post *post, const struct reading *late)
+{
+    jp_log_warning("%s/state could be read late only: its registers end there", post->in->config->paths_spool);
+    for (int i = 0; i < late->state.run_count; i++)
+        if (!jp_post_run_no(post, late->state.runs[i].id))
+            jp_post_keep_run(post, &late->state.runs[i]);
+    post->state.late = true;
+}
+
 void jp_post_state_note(struct jp_post *post)
 {
     static uint8_t record[RECORD_MAX];
     struct jp_post_state *state = &post->state;
 
     state->serial++;
-    if (state->hot_open)
-        jp_slots_put(&state->hot, record, encode(post, true, record), false);
+    // It overwrites what it took at the start, so that a full tmpfs cannot keep it from being written.
+    if (state->hot_open && jp_slots_put(&state->hot, record, encode(post, true, record), false))
+        post->degraded |= JP_POST_HOT_ERROR;
 }
 
 void jp_post_state_save(struct jp_post *post, bool closed)
 {
-    static struct reading unused; // large
+    static struct reading late; // large
     static uint8_t record[RECORD_MAX];
     struct jp_post_state *state = &post->state;
     size_t size;
@@ -245,7 +256,9 @@ void jp_post_state_save(struct jp_post *post, bool closed)
     state->saved_ns = jp_post_now_ns(post);
     state->try_ns = state->saved_ns + RETRY_NS;
     if (!state->flash_open)
-        rc = open_flash(post, &unused);
+        rc = open_flash(post, &late);
+    if (late.there && !state->loaded && !state->late)
+        learn_late(post, &late);
     if (rc == 0) {
         size = encode(post, closed, record);
         rc = jp_slots_put(&state->flash, record, size, true);

@@ -4,11 +4,16 @@
 
 #include "log.h"
 
+#include <assert.h>
 #include <errno.h>
 #include <stdio.h>
 #include <string.h>
 
 #define TEND_NS JP_NS_PER_S
+
+static_assert(JP_POST_QUEUE_BYTES + JP_POST_ITEMS * JP_FRAME_HEAD + JP_POST_RECORD_MAX + 128 <= JP_SPOOL_HELD_MAX,
+              "all that a queue holds, with a RUN and an ANCHOR, finds room in an empty spool's memory");
+
 #define TYPE_AT 12 // of a frame's head (docs/format.md, section 3)
 #define SIZE_AT 14
 
@@ -135,7 +140,8 @@ int64_t jp_post_store_at(const struct jp_post *post)
         return INT64_MAX;
     if (waits_for_disk(post))
         return INT64_MAX; // the upkeep wakes us
-    if (post->stalled || config->spool.keep_all)
+    // A run that waits lets nothing in behind it: while the link is down only flash moves it on.
+    if (!jp_post_has_room(post) || (post->barred && !post->up) || config->spool.keep_all)
         return 0;
     return fresh->items[0].born_ns + config->mqtt.ack_timeout_s * JP_NS_PER_S;
 }
@@ -143,7 +149,7 @@ int64_t jp_post_store_at(const struct jp_post *post)
 // Moving -----------------------------------------------------------------------------------------
 static bool under_way(const struct jp_post *post)
 {
-    return post->from == &post->fresh && !post->moved && post->sending_items > 0 &&
+    return post->from == &post->fresh && !post->moved &&
            (post->sending == JP_POST_RECORDS || post->sending == JP_POST_OF_ITEM);
 }
 
@@ -155,7 +161,7 @@ static int group(const struct jp_post *post)
 
     if (fresh->sent > 0)
         limit = fresh->sent;
-    else if (under_way(post))
+    else if (under_way(post) && post->sending_items > 0)
         limit = post->sending_items;
     while (n < limit && fresh->items[n].kind != JP_POST_RUN &&
            jp_post_same_anchor(&fresh->items[n].anchor, &fresh->items[0].anchor))
@@ -236,6 +242,7 @@ static struct jp_post_mark book(struct jp_post *post, int count)
         }
         mark.block = store->last_known = true;
         mark.run = store->last_run = item->run;
+        mark.run_no = item->run_no;
         mark.last_seq = store->last_seq = item->last_seq;
         mark.windows += (uint64_t)item->windows;
     }
@@ -256,10 +263,10 @@ static int move_group(struct jp_post *post, int count)
         jp_post_mark(post, &mark);
         jp_spool_skip(&post->store.spool, mark.end);
     } else if (on_its_way) {
-        post->sending_items -= count;
-        post->sending_windows = 0;
-        post->moved = post->sending_items <= 0;
-        post->moved_mark = mark;
+        post->moved_mark = (struct jp_post_mark){.block = false};
+        if (post->sending_items > 0)
+            post->moved_mark = mark;
+        post->moved = true;
     }
     post->part = 0; // what was sent of a block is sent again with it
     jp_post_queue_drop(&post->fresh, count);
@@ -273,8 +280,10 @@ static void tend(struct jp_post *post)
     bool attached = post->store.spool.attached;
 
     jp_spool_tend(&post->store.spool, &now);
-    if (!attached)
-        take_up(post);
+    if (attached || !post->store.spool.attached)
+        return;
+    take_up(post);
+    post->store.anew = true;
 }
 
 int jp_post_store(struct jp_post *post)
@@ -284,6 +293,8 @@ int jp_post_store(struct jp_post *post)
 
     if (rc == 0 && !post->store.spool.attached)
         tend(post);
+    if (rc == 0 && post->store.anew)
+        return -EAGAIN; // what it holds goes first
     while (rc == 0 && post->fresh.count > 0) {
         if (post->fresh.items[0].kind == JP_POST_RUN) {
             jp_post_read(post);

@@ -296,14 +296,20 @@ static const struct jp_fs *of_fd(int *fd)
     return spool ? flash() : &jp_fs_real;
 }
 
+static bool is_away(const char *path)
+{
+    return is_spool(path) && the->away;
+}
+
 static int failing(const char *path)
 {
-    return is_spool(path) ? the->disk_error : 0;
+    return is_away(path) ? -EIO : is_spool(path) ? the->disk_error : 0;
 }
 
 static int disk_open(const struct jp_fs *self, const char *path, enum jp_fs_open how)
 {
-    int fd = how == JP_FS_CREATE && failing(path) ? failing(path) : of_path(path)->open(of_path(path), path, how);
+    bool fails = is_away(path) || (how == JP_FS_CREATE && failing(path));
+    int fd = fails ? failing(path) : of_path(path)->open(of_path(path), path, how);
 
     (void)self;
     return fd >= 0 && is_spool(path) ? fd + FLASH_FD : fd;
@@ -373,7 +379,7 @@ static int disk_truncate(const struct jp_fs *self, int fd, int64_t size)
 static int disk_unlink(const struct jp_fs *self, const char *path)
 {
     (void)self;
-    return of_path(path)->unlink(of_path(path), path);
+    return is_away(path) ? -EIO : of_path(path)->unlink(of_path(path), path);
 }
 
 static int disk_rename(const struct jp_fs *self, const char *from, const char *to)
@@ -392,12 +398,12 @@ static int disk_list(const struct jp_fs *self, const char *dir, int (*each)(void
                      void *context)
 {
     (void)self;
-    return of_path(dir)->list(of_path(dir), dir, each, context);
+    return is_away(dir) ? -EIO : of_path(dir)->list(of_path(dir), dir, each, context);
 }
 
 static int disk_lock(const struct jp_fs *self, const char *path)
 {
-    int fd = of_path(path)->lock(of_path(path), path);
+    int fd = is_away(path) ? -EIO : of_path(path)->lock(of_path(path), path);
 
     (void)self;
     return fd >= 0 && is_spool(path) ? fd + FLASH_FD : fd;

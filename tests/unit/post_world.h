@@ -62,6 +62,7 @@ struct world {
     int meter_fd;              // of the meter begun last
     int boots;
     int kill_second; // of a forked post, 0 never
+    bool away;       // the disk below paths.spool is not there: every call on a name fails
     int disk_error;  // -errno of every write below paths.spool, 0 none
     char asked[64];  // the last request to meter's control socket
     void (*each_second)(struct world *world);
