@@ -217,6 +217,42 @@ static void a_logger_keeps_what_it_measures(void **state)
     assert_balanced(RUN, 100);
 }
 
+static void hang_between_30_and_60(struct world *w)
+{
+    world_go_up(w);
+    w->answer = w->seconds < 30 || w->seconds > 60;
+}
+
+// A message ends in the middle of a block, which goes to flash while it is under way.
+static void a_part_under_way_costs_no_window_when_its_block_moves(void **state)
+{
+    static bool seen[256];
+    int n = 0;
+
+    (void)state;
+    memset(seen, 0, sizeof seen);
+    world->config.mqtt.format = JP_RECORDS_JSON;
+    world->config.mqtt.status_s = 5;
+    world->max_packet = 1200;
+    world->each_second = hang_between_30_and_60;
+    world_post(world, 205, true);
+    for (int i = 0; i < world->log->count; i++) {
+        json_t *array, *window;
+        size_t at;
+
+        if (strcmp(world->log->messages[i].leaf, "records") != 0 || !world->log->messages[i].delivered)
+            continue;
+        array = subscriber_json(world, &world->log->messages[i]);
+        assert_true(json_array_size(array) < 10);
+        json_array_foreach(array, at, window) seen[json_integer_value(json_object_get(window, "seq"))] = true;
+        json_decref(array);
+    }
+    for (int i = 0; i < 200; i++)
+        n += seen[i];
+    assert_int_equal(n, 200);
+    assert_true(status_number("cost", "flash_bytes") > 60000); // it did move
+}
+
 // Restarts ---------------------------------------------------------------------------------------
 static void kills_lose_nothing_and_store_nothing_twice(void **state)
 {
@@ -663,6 +699,7 @@ int main(void)
         TEST(live_stays_fresh_while_a_backlog_is_sent),
         TEST(history_is_kept_when_all_is_to_be_kept),
         TEST(a_logger_keeps_what_it_measures),
+        TEST(a_part_under_way_costs_no_window_when_its_block_moves),
         TEST(kills_lose_nothing_and_store_nothing_twice),
         TEST(a_clean_reboot_loses_nothing),
         TEST(a_power_cut_loses_no_more_than_it_may_and_is_told),
