@@ -190,6 +190,9 @@ void jp_diagnose_machine(struct jp_plan *plan, const struct jp_config *config, c
     if (!on_tmpfs(config->paths_hot))
         jp_plan_problem(plan, "the hot path is not on tmpfs: every window would be written to a disk",
                         config->paths_hot, "set paths.hot to a folder below /run or /dev/shm");
+    if (on_tmpfs(config->paths_spool))
+        jp_plan_problem(plan, "the durable spool is on tmpfs: a reboot takes all that waits", config->paths_spool,
+                        "set paths.spool to a folder on a disk");
     if (clock->real_ns(clock) < BUILT_S * JP_NS_PER_S)
         jp_plan_problem(plan, "the wall clock was never set", "CLOCK_REALTIME",
                         "start a time service (systemd-timesyncd, chrony); records are dated when it is set");

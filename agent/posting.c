@@ -211,7 +211,8 @@ static int prepare(struct jp_post *post)
     jp_registers_price(&post->registers, &post->factor, config->location.pue);
     rc = jp_post_store_open(post); // what is stored proves more of the registers' run
     if (rc == -EWOULDBLOCK)
-        jp_log_error("%s is in use by another process", config->paths_spool);
+        jp_log_error("%s is in use by another process: stop it, or name another folder in paths.spool",
+                     config->paths_spool);
     if (rc == 0)
         rc = jp_post_cursor_open(post);
     if (rc == 0)
@@ -326,7 +327,7 @@ int jp_posting_run(const struct jp_posting *posting)
         jp_notify_state(post->notify_fd, "STOPPING=1");
         if (rc == 0)
             finish(post);
-    } else if (post) {
+    } else if (post && rc != -EWOULDBLOCK) {
         jp_log_error("cannot use %s: %s", posting->config->paths_hot, strerror(-rc));
     }
     if (post) {

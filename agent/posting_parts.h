@@ -132,9 +132,10 @@ struct jp_post_store {
     uint64_t last_run, last_seq;                  // of the last block put into it
     bool last_known;
     int64_t tend_ns;
-    int error; // of the last commit
-    bool said; // that it fails
-    int told;  // places of damage
+    int error;            // of the last commit
+    bool said, said_full; // that it fails; that something had to go
+    uint64_t removed;     // segments by others, as last told
+    int told;             // places of damage
     // Weighing what has to go
     bool weighing;
     struct jp_gap gap, weighed[JP_POST_WEIGHED];

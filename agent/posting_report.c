@@ -136,6 +136,8 @@ int jp_post_status(struct jp_post *post)
 
     judge_silence(post);
     judge_room(post);
+    if (post->degraded & JP_POST_HOT_FULL) // meter folds its windows
+        post->degraded &= ~(unsigned)JP_POST_SILENT;
     memcpy(status.lost, post->lost, sizeof status.lost);
     for (size_t i = 0; i < sizeof words / sizeof words[0]; i++)
         if (post->degraded & words[i].bit)

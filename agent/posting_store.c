@@ -126,6 +126,23 @@ static void note_error(struct jp_post *post)
     store->said = rc != 0;
 }
 
+// What goes without a word of the broker's, each said at its first time.
+static void note_losses(struct jp_post *post)
+{
+    struct jp_post_store *store = &post->store;
+
+    if (store->spool.counts.removed > store->removed) {
+        jp_log_error("%s was emptied or removed: what waited there is lost", post->in->config->paths_spool);
+        post->degraded |= JP_POST_DAMAGED;
+        store->pending = 0;
+    }
+    if (store->spool.counts.dropped > 0 && !store->said_full)
+        jp_log_warning("%s: the oldest that waits has to go (spool.max_bytes, spool.keep_days)",
+                       post->in->config->paths_spool);
+    store->said_full |= store->spool.counts.dropped > 0;
+    store->removed = store->spool.counts.removed;
+}
+
 static bool waits_for_disk(const struct jp_post *post)
 {
     return post->store.spool.retry_waits;
@@ -307,6 +324,7 @@ int jp_post_store(struct jp_post *post)
         jp_post_cursor_store(post);
     jp_post_weighed(post);
     note_error(post);
+    note_losses(post);
     return rc;
 }
 

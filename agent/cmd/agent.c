@@ -23,7 +23,7 @@
 struct half {
     const char *name, *thread;
     int (*run)(const struct jp_half_setup *setup);
-    int64_t patience_ns; // from SIGTERM to SIGKILL
+    int64_t patience_ns; // from JP_HALF_STOP to SIGKILL
     pid_t pid;           // 0: not running
     int64_t started_ns, delay_ns;
     int64_t again_ns; // when to start it, where pid is 0
@@ -116,14 +116,14 @@ static int wait_signal(const struct supervisor *supervisor, int64_t until_ns)
     return signal_number > 0 ? signal_number : 0;
 }
 
-// Ends one half: SIGTERM, and SIGKILL when its patience is over.
+// Ends one half: it is told, and killed when its patience is over.
 static void end(struct supervisor *supervisor, struct half *half)
 {
     int64_t deadline = now_ns() + half->patience_ns;
 
     if (half->pid == 0)
         return;
-    kill(half->pid, SIGTERM);
+    kill(half->pid, JP_HALF_STOP);
     while (half->pid) {
         while (reap(supervisor))
             ;

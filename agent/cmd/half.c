@@ -42,14 +42,17 @@ void jp_half_signals(bool under_agent)
 {
     struct sigaction action = {.sa_handler = on_stop}, old;
 
-    sigaction(SIGTERM, &action, NULL);
     sigaction(SIGALRM, &action, NULL);
-    if (under_agent) { // a terminal's Ctrl-C reaches the whole group: the agent alone decides the order
+    sigaction(JP_HALF_STOP, &action, NULL);
+    if (under_agent) { // what reaches the whole group (Ctrl-C, a service manager's end): the agent alone decides the
+                       // order
         action.sa_handler = SIG_IGN;
+        sigaction(SIGTERM, &action, NULL);
         sigaction(SIGINT, &action, NULL);
         sigaction(SIGHUP, &action, NULL);
         return;
     }
+    sigaction(SIGTERM, &action, NULL);
     sigaction(SIGINT, &action, NULL);
     if (sigaction(SIGHUP, NULL, &old) == 0 && old.sa_handler != SIG_IGN)
         sigaction(SIGHUP, &action, NULL);
@@ -60,7 +63,7 @@ static void follow_agent(const struct jp_half_setup *setup)
 {
     if (setup->agent == 0)
         return;
-    prctl(PR_SET_PDEATHSIG, SIGTERM);
+    prctl(PR_SET_PDEATHSIG, JP_HALF_STOP);
     if (getppid() != setup->agent) // it died before it was asked for
         stop = 1;
 }
@@ -215,10 +218,12 @@ int jp_half_post(const struct jp_half_setup *setup)
     if (rc || stop)
         return rc;
     rc = open_link(setup->config, device, &topics, &posting.link);
-    if (rc == 0 && !posting.link)
-        jp_log_info("no mqtt.url: a logger, nothing is published");
     if (rc == 0)
-        rc = jp_posting_run(&posting) ? JP_EXIT_FAILED : JP_EXIT_DONE;
+        rc = jp_posting_run(&posting);
+    if (rc == -EWOULDBLOCK && setup->agent) // another holds paths.spool, and will
+        rc = JP_HALF_SURPLUS;
+    else if (rc < 0)
+        rc = JP_EXIT_FAILED;
     jp_lock_drop(&lock);
     return rc;
 }

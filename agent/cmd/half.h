@@ -5,6 +5,7 @@
 
 #include "identity.h"
 
+#include <signal.h>
 #include <stddef.h>
 
 struct jp_half_setup {
@@ -14,7 +15,11 @@ struct jp_half_setup {
     pid_t agent; // who started this half and takes it along when it dies; 0: nobody
 };
 
-// SIGTERM (and SIGINT, SIGHUP unless under_agent or ignored) end the half in order.
+// What an agent tells its halves to stop with: the signals that others use may reach the whole group at once, and post
+// has to end after meter.
+#define JP_HALF_STOP SIGUSR1
+
+// SIGTERM, SIGINT and SIGHUP (unless ignored) end the half in order; under_agent JP_HALF_STOP alone does.
 void jp_half_signals(bool under_agent);
 
 // How a half of an agent ends when another one holds its lock: starting it again would not help.

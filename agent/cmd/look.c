@@ -91,12 +91,39 @@ int jp_look_configure(struct jp_look *look, const char *verb, const struct jp_op
     return JP_OPTIONS_GO;
 }
 
+// A spool that never held anything has its lock, or a cursor.
+static bool is_spool(const struct jp_look *look)
+{
+    static const char *const names[] = {"lock", "cursor", "meter.lock", "post.lock"};
+    const struct jp_fs *fs = look->in.fs;
+    char path[JP_PATH_MAX + 16];
+
+    for (size_t i = 0; i < sizeof names / sizeof names[0]; i++) {
+        int fd;
+
+        snprintf(path, sizeof path, "%s/%s", look->dir, names[i]);
+        fd = fs->open(fs, path, JP_FS_READ);
+        if (fd >= 0)
+            fs->close(fs, fd);
+        if (fd >= 0 || fd == -EACCES)
+            return true;
+    }
+    return false;
+}
+
 int jp_look_at(struct jp_look *look, const char *dir)
 {
     int rc = choose(look, dir);
 
     if (rc == 0)
         rc = jp_history_open(&look->history, &look->in);
+    if (rc == 0 && look->history.walk.count == 0 && !is_spool(look)) {
+        jp_history_close(&look->history);
+        fprintf(stderr,
+                "%s: %s: there are no segments in it; name the folder of segments, or one that holds it as spool\n",
+                look->verb, dir);
+        return JP_EXIT_FAILED;
+    }
     if (rc == 0)
         return JP_OPTIONS_GO;
     jp_look_clear();
@@ -141,6 +168,7 @@ enum jp_entry_kind jp_look_next(struct jp_look *look)
             jp_look_flaw(&history->walk.flaw, text, sizeof text);
             look->flaws += jp_flaw_is_damage(history->walk.flaw.kind);
             look->torn += history->walk.flaw.kind == JP_FLAW_TORN;
+            look->unread += history->walk.flaw.kind == JP_FLAW_UNREAD;
         } else {
             snprintf(text, sizeof text, "segment %" PRIu64 " at %" PRId64 ": %s", history->at.segment,
                      history->at.offset, history->what);
@@ -160,7 +188,7 @@ int jp_look_end(struct jp_look *look, FILE *out, int rc)
     if (rc == 0 && out && fflush(out))
         rc = errno ? -errno : -EIO;
     if (rc == 0 || rc == -EPIPE)
-        return JP_EXIT_DONE;
+        return look->unread > 0 ? JP_EXIT_FAILED : JP_EXIT_DONE;
     fprintf(stderr, "%s: cannot write: %s\n", look->verb, strerror(-rc));
     return JP_EXIT_FAILED;
 }

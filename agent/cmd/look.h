@@ -19,6 +19,7 @@ struct jp_look {
     struct jp_pos from;           // what is wrong below it is not told
     unsigned long long senseless; // frames told by jp_look_next()
     unsigned long long flaws;     // flaws told, those that are damage
+    unsigned long long unread;    // of them what could not be read at all: the verb fails then
     unsigned long long torn;      // of them torn tails: writes cut short, which lose nothing that was promised
 };
 

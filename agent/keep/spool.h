@@ -106,6 +106,7 @@ struct jp_spool_counts {
     uint64_t quarantined; // of these and of damaged ones, renamed to *.bad, or *.other when of another format
     uint64_t dropped;     // segments that went with unreleased frames
     uint64_t failures;    // failed attempts to write
+    uint64_t removed;     // open segments whose name somebody removed; another was begun
     uint64_t cursor_lost; // both slots were damaged: everything is handed out again
     uint64_t flash_bytes; // written since opening: frames, headers, zero bytes, cursors
     uint64_t frames;      // made durable since opening

@@ -46,6 +46,15 @@ static void abandon(struct jp_spool *spool)
     jp_spool_set_end(spool);
 }
 
+// Zeros behind a SEAL are room that nobody will use.
+static void cut_zeros(struct jp_spool *spool, int fd, int64_t end)
+{
+    int64_t size = spool->fs->size(spool->fs, fd);
+
+    if (size > end && spool->fs->truncate(spool->fs, fd, end) == 0)
+        spool->used_bytes -= size - end;
+}
+
 void jp_spool_seal(struct jp_spool *spool, int fd, int64_t offset, uint32_t number)
 {
     uint8_t head[JP_FRAME_HEAD];
@@ -54,8 +63,10 @@ void jp_spool_seal(struct jp_spool *spool, int fd, int64_t offset, uint32_t numb
         return;
     // A SEAL that cannot be written is no loss: the next segment ends this one as well.
     jp_frame_head(head, number, JP_FRAME_SEAL, NULL, 0);
-    if (jp_spool_write(spool, fd, head, sizeof head, offset) == 0)
+    if (jp_spool_write(spool, fd, head, sizeof head, offset) == 0) {
+        cut_zeros(spool, fd, offset + (int64_t)sizeof head);
         spool->fs->sync(spool->fs, fd);
+    }
     spool->fs->close(spool->fs, fd);
 }
 
@@ -196,10 +207,41 @@ static int flush_once(struct jp_spool *spool)
     return rc;
 }
 
+// Somebody removed the open segment: what is written to it reaches nobody.
+static bool is_removed(const struct jp_spool *spool)
+{
+    char path[JP_PATH_MAX];
+    int fd;
+
+    if (spool->fd < 0 || jp_segment_path(path, spool->dir, spool->highest))
+        return false;
+    fd = spool->fs->open(spool->fs, path, JP_FS_READ);
+    if (fd >= 0)
+        spool->fs->close(spool->fs, fd);
+    return fd == -ENOENT;
+}
+
+// Its folder may be gone, too: then it is made and locked again.
+static void begin_anew(struct jp_spool *spool)
+{
+    abandon(spool);
+    spool->counts.removed++;
+    if (spool->lock_fd >= 0)
+        spool->fs->close(spool->fs, spool->lock_fd);
+    if (spool->slots_open)
+        jp_slots_close(&spool->slots);
+    spool->lock_fd = -1;
+    spool->slots_open = spool->attached = false;
+}
+
 int jp_spool_flush(struct jp_spool *spool)
 {
-    int rc = spool->attached ? 0 : jp_spool_attach(spool);
+    int rc = 0;
 
+    if (is_removed(spool))
+        begin_anew(spool);
+    if (!spool->attached)
+        rc = jp_spool_attach(spool);
     if (rc)
         return rc;
     rc = flush_once(spool);

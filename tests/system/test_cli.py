@@ -2,9 +2,11 @@
 """The command line: verbs, flags, exit statuses, and the agent as the keeper of its two halves."""
 import json
 import os
+import shutil
 import signal
 import stat
 import subprocess
+import time
 import unittest
 
 from program import PROGRAM, Scratch, children, eventually, run, status
@@ -254,6 +256,20 @@ class Agent(Scratch):
             self.assertEqual(self.end(meter), 0, self.log())
             self.assertNotIn("spool", self.log()[len(before):])
             self.assertEqual(os.path.exists(spool), made)
+
+    def test_a_signal_to_the_whole_group_leaves_nothing_on_tmpfs(self):
+        """As a service manager or a terminal ends it: post must not end before meter has closed its last window."""
+        path = self.config("sampling = { interval_ms = 50; window_ms = 100; };\n")
+        for _ in range(4):
+            agent = self.start("agent", "-c", path, start_new_session=True)
+            self.assertTrue(eventually(lambda: os.path.exists(os.path.join(self.dir, "hot", "control"))), self.log())
+            time.sleep(0.7)
+            os.killpg(agent.pid, signal.SIGTERM)
+            self.assertEqual(agent.wait(timeout=20), 0, self.log())
+            dump = run("spool", "dump", "-c", path, os.path.join(self.dir, "spool")).stdout.splitlines()
+            last = max(i for i, line in enumerate(dump) if json.loads(line)["type"] == "run")
+            self.assertTrue(any(json.loads(line).get("detail") == {"action": "stop"} for line in dump[last:]), dump[last:])
+            shutil.rmtree(os.path.join(self.dir, "hot"))
 
     def test_each_half_runs_alone_and_stops_in_order(self):
         path = self.config()

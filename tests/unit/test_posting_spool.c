@@ -253,6 +253,41 @@ static void a_part_under_way_costs_no_window_when_its_block_moves(void **state)
     assert_true(status_number("cost", "flash_bytes") > 60000); // it did move
 }
 
+static void remove_the_spool_at_105(struct world *w)
+{
+    char command[JP_PATH_MAX + 16];
+
+    snprintf(command, sizeof command, "rm -r %s", w->config.paths_spool);
+    if (w->seconds == 105)
+        assert_int_equal(system(command), 0);
+}
+
+// By somebody who made room: what comes after has to be kept all the same.
+static void a_spool_that_was_removed_begins_anew(void **state)
+{
+    const struct subscriber_run *run;
+
+    (void)state;
+    world->each_second = remove_the_spool_at_105;
+    world_post(world, 305, true);
+    assert_true(spool_bytes() > 0);
+    world->metering = false;
+    world->each_second = world_go_up;
+    world_post(world, 20, true);
+    subscriber_take(&got, world, 0);
+    run = subscriber_run(&got, RUN);
+    for (int seq = 110; seq < 300; seq++)
+        assert_true(run->seen[seq]);
+}
+
+static void starts_cost_no_room(void **state)
+{
+    (void)state;
+    for (int i = 0; i < 20; i++)
+        world_post(world, 12, true);
+    assert_true(spool_bytes() > 1000 && spool_bytes() < 40000);
+}
+
 // Restarts ---------------------------------------------------------------------------------------
 static void kills_lose_nothing_and_store_nothing_twice(void **state)
 {
@@ -699,6 +734,8 @@ int main(void)
         TEST(live_stays_fresh_while_a_backlog_is_sent),
         TEST(history_is_kept_when_all_is_to_be_kept),
         TEST(a_logger_keeps_what_it_measures),
+        TEST(a_spool_that_was_removed_begins_anew),
+        TEST(starts_cost_no_room),
         TEST(a_part_under_way_costs_no_window_when_its_block_moves),
         TEST(kills_lose_nothing_and_store_nothing_twice),
         TEST(a_clean_reboot_loses_nothing),
