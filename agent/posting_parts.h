@@ -121,6 +121,11 @@ struct jp_post_state {
 
 // The durable spool, seen from the end that writes (posting_store.c).
 #define JP_POST_WEIGHED 4 // gaps of one segment; of more, the last ones are one in `lost`
+// What one segment's weighing hands on: of more gaps, or channels in them, the oldest of one reason become one. With
+// names of 32 characters these are some 25 KB, of a segment's 64.
+#define JP_POST_CARRIED 32
+#define JP_POST_CARRIED_CHANNELS 512
+#define JP_POST_EVENT_MAX 1024 // EVENT's payload
 struct jp_post_store {
     struct jp_spool spool;
     bool open;
@@ -140,7 +145,12 @@ struct jp_post_store {
     bool weighing;
     struct jp_gap gap, weighed[JP_POST_WEIGHED];
     int weighed_count;
-    uint64_t dropped; // segments, as last counted
+    struct jp_gap carried[JP_POST_CARRIED]; // oldest first: those of windows that go, and those that were there
+    int carried_count;
+    uint8_t event[JP_POST_EVENT_MAX]; // the last run's: it is handed on where the run goes on in the next segment
+    size_t event_size;
+    uint64_t event_run, weighed_run; // whose it is; the run in force so far
+    uint64_t dropped;                // segments, as last counted
 };
 
 // How far the windows at the tail are accounted for.

@@ -82,6 +82,7 @@ struct jp_spool_calls {
     // ANCHOR of the segment also when they are), then once with frame NULL: append the GAPs that say what goes now,
     // with jp_spool_append(), unreleased GAPs of the segment among them (at an earlier call is as well; what does not
     // fit into JP_SPOOL_HELD_MAX is not recorded). They are durable before the segment goes.
+    // What they take must be less than what goes, or the spool stays beyond max_bytes.
     // `header` has version 0 when it could not be read. Damage is passed over. May be NULL: nothing is recorded.
     void (*weigh)(void *context, struct jp_spool *spool, enum jp_spool_reason reason,
                   const struct jp_segment_header *header, const struct jp_frame *frame);
@@ -183,7 +184,8 @@ int jp_spool_append(struct jp_spool *spool, uint8_t type, const void *payload, s
 // Makes every held frame durable: one write and one sync (more when a segment begins). 0 (also with nothing held);
 // else -errno, the frames stay held, and until JP_SPOOL_RETRY_MS later every commit answers the same at once. While
 // the disk is full, held GAP frames go to the spare segment ahead of the others. Blocks.
-// Then, when the spool has grown beyond max_bytes, the oldest segments go (weigh).
+// Then, when the spool has grown beyond max_bytes, the oldest segments go (weigh): a few a call, fewer where their GAPs
+// take the room they leave; the rest with the next commit or tend.
 int jp_spool_commit(struct jp_spool *spool, const struct jp_spool_now *now);
 
 // Forgets what is held: its owner has delivered it by other means.

@@ -8,6 +8,8 @@
 
 #define DAYS_EVERY_MS 3600000 // a day's border may be met an hour late
 #define TRIM_MAX 20000        // segments in one call; the rest goes with the next
+#define SACRIFICE_MAX 8       // of them unreleased: more than a commit fills, and each has to be read first
+#define BARREN_MAX 2          // in a row that brought no room, their GAPs having taken it
 
 // Quarantine -------------------------------------------------------------------------------------
 struct bad {
@@ -316,30 +318,50 @@ static bool is_old(struct jp_spool *spool, const struct jp_spool_now *now)
     return rc > 0 && strcmp(header.clock, "synced") == 0 && now->real_ms - header.real_ms > spool->keep_days_ms;
 }
 
-static int let_go(struct jp_spool *spool, enum jp_spool_reason reason)
-{
-    return spool->lowest < spool->cursor.segment ? drop_lowest(spool) : sacrifice_lowest(spool, reason);
-}
-
 static bool is_ended(const struct jp_spool *spool)
 {
     return spool->lowest > 0 && spool->lowest <= spool->highest && !is_open(spool, spool->lowest);
 }
 
+// What may still be sacrificed in this call.
+struct budget {
+    int left, barren;
+    int64_t least_bytes; // taken so far
+};
+
+static int let_go(struct jp_spool *spool, enum jp_spool_reason reason, struct budget *budget)
+{
+    int rc;
+
+    if (spool->lowest < spool->cursor.segment)
+        return drop_lowest(spool);
+    rc = sacrifice_lowest(spool, reason);
+    budget->left--;
+    budget->barren++;
+    if (spool->used_bytes < budget->least_bytes) {
+        budget->least_bytes = spool->used_bytes;
+        budget->barren = 0;
+    }
+    return rc;
+}
+
 int jp_spool_trim(struct jp_spool *spool, const struct jp_spool_now *now)
 {
+    struct budget budget = {.left = SACRIFICE_MAX, .least_bytes = spool->used_bytes};
     bool look = spool->keep_days_ms > 0 && now->synced && now->boot_ms >= spool->days_at_ms;
     int rc = 0;
 
     for (int i = 0; i < TRIM_MAX && rc == 0 && is_ended(spool); i++) {
+        if (budget.left == 0 || budget.barren == BARREN_MAX)
+            return 0;                        // keep_days too is looked at again with the next call
         if (spool->weighed == spool->lowest) // its GAPs are durable
-            rc = let_go(spool, JP_SPOOL_FULL);
+            rc = let_go(spool, JP_SPOOL_FULL, &budget);
         else if (spool->lowest < spool->cursor.segment && !spool->keep_all)
             rc = drop_lowest(spool);
         else if (bytes_ahead(spool) > spool->max_bytes)
-            rc = let_go(spool, JP_SPOOL_FULL);
+            rc = let_go(spool, JP_SPOOL_FULL, &budget);
         else if (look && is_old(spool, now))
-            rc = let_go(spool, JP_SPOOL_OLD);
+            rc = let_go(spool, JP_SPOOL_OLD, &budget);
         else
             break;
     }

@@ -184,6 +184,50 @@ static void the_oldest_goes_at_max_bytes_and_gaps_say_what(void **state)
     rig_close(&rig);
 }
 
+static void fill_and_open_smaller(void)
+{
+    rig.size = RIG_BIG;
+    assert_int_equal(rig_open(&rig), 0);
+    assert_int_equal(rig_append(&rig, 1000), 0);
+    rig_close(&rig);
+    rig.max_bytes = 1 << 20;
+    assert_int_equal(rig_open(&rig), 0);
+}
+
+static void a_spool_made_smaller_shrinks_in_short_turns(void **state)
+{
+    (void)state;
+    fill_and_open_smaller();
+    assert_int_equal(jp_spool_tend(&rig.spool, &rig.now), 0);
+    assert_int_equal(rig.spool.counts.dropped, 8);
+    for (int i = 0; i < 5; i++)
+        assert_int_equal(jp_spool_tend(&rig.spool, &rig.now), 0);
+    assert_true(rig.spool.used_bytes <= rig.max_bytes);
+    rig_judge(&rig);
+    rig_close(&rig);
+}
+
+// What goes says as much as it was.
+static void weigh_in_vain(void *context, struct jp_spool *spool, enum jp_spool_reason reason,
+                          const struct jp_segment_header *header, const struct jp_frame *frame)
+{
+    static const uint8_t gap[30000];
+
+    (void)context, (void)reason, (void)header;
+    for (int i = 0; i < 2 && !frame; i++)
+        assert_int_equal(jp_spool_append(spool, JP_FRAME_GAP, gap, sizeof gap), 0);
+}
+
+static void gaps_that_take_the_room_of_what_goes_end_a_turn(void **state)
+{
+    (void)state;
+    fill_and_open_smaller();
+    rig.spool.calls.weigh = weigh_in_vain;
+    assert_int_equal(jp_spool_tend(&rig.spool, &rig.now), 0);
+    assert_in_range(rig.spool.counts.dropped, 1, 3);
+    rig_close(&rig);
+}
+
 static void kept_history_goes_at_max_bytes_and_is_no_loss(void **state)
 {
     (void)state;
@@ -290,6 +334,8 @@ int main(void)
         cmocka_unit_test_setup_teardown(what_is_released_never_comes_again_and_its_segments_go, fresh, clean),
         cmocka_unit_test_setup_teardown(a_start_in_the_middle_hands_out_what_is_in_force_first, fresh, clean),
         cmocka_unit_test_setup_teardown(the_oldest_goes_at_max_bytes_and_gaps_say_what, fresh, clean),
+        cmocka_unit_test_setup_teardown(a_spool_made_smaller_shrinks_in_short_turns, fresh, clean),
+        cmocka_unit_test_setup_teardown(gaps_that_take_the_room_of_what_goes_end_a_turn, fresh, clean),
         cmocka_unit_test_setup_teardown(kept_history_goes_at_max_bytes_and_is_no_loss, fresh, clean),
         cmocka_unit_test_setup_teardown(old_days_go_by_a_right_clock_only, fresh, clean),
         cmocka_unit_test_setup_teardown(a_second_post_is_turned_away, fresh, clean),

@@ -1,0 +1,168 @@
+// SPDX-License-Identifier: Apache-2.0
+// The post half with a full spool: what goes with the oldest segments is told once, and the disk is left in peace.
+#define _GNU_SOURCE
+#include "post_subscriber.h"
+
+#include <errno.h>
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/mman.h>
+
+#include "make_windows.h"
+
+#include <cmocka.h>
+
+#define RUN 0x51
+#define SPOOL_BYTES 524288 // the least: eight segments of 64 KiB
+
+static struct world *world;
+static struct subscriber got;
+
+static int setup(void **state)
+{
+    (void)state;
+    world = mmap(NULL, sizeof *world, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
+    assert_true(world != MAP_FAILED);
+    world_begin(world, 2, 10);
+    world->config.spool.max_bytes = 1;
+    world_start_meter(world, RUN);
+    world->metering = false;
+    return 0;
+}
+
+static int teardown(void **state)
+{
+    (void)state;
+    world_end(world);
+    munmap(world, sizeof *world);
+    return 0;
+}
+
+static int64_t spool_bytes(void)
+{
+    return jp_hot_bytes(&jp_fs_real, world->config.paths_spool);
+}
+
+// What arrived as windows and in gaps, together.
+struct sum {
+    int64_t windows, mj[2];
+    int gaps;
+};
+
+static void add(struct sum *sum, const json_t *object, int64_t windows)
+{
+    const json_t *energy = json_object_get(object, "energy_mj");
+
+    sum->windows += windows;
+    sum->mj[0] += json_integer_value(json_object_get(energy, "r0"));
+    sum->mj[1] += json_integer_value(json_object_get(energy, "r1"));
+}
+
+static struct sum sum_up(void)
+{
+    struct sum sum = {0};
+
+    for (int i = 0; i < world->log->count; i++) {
+        const struct world_message *message = &world->log->messages[i];
+        bool gap = strcmp(message->leaf, "gap") == 0;
+        json_t *json, *window;
+        size_t n;
+
+        if (!message->delivered || (!gap && strcmp(message->leaf, "records") != 0))
+            continue;
+        json = subscriber_json(world, message);
+        json_array_foreach(json, n, window) add(&sum, window, 1);
+        if (gap)
+            add(&sum, json, json_integer_value(json_object_get(json, "windows")));
+        sum.gaps += gap;
+        json_decref(json);
+    }
+    return sum;
+}
+
+// `runs` runs of ten windows.
+static void assert_whole(const struct sum *sum, int runs)
+{
+    static struct jp_run run;
+    static struct jp_window window;
+
+    make_run(&run, RUN, 2, 10);
+    make_window(&window, &run, 9);
+    assert_int_equal(sum->windows, runs * 10);
+    for (int c = 0; c < 2; c++)
+        assert_int_equal(sum->mj[c], runs * window.channels[c].run_mj);
+}
+
+// The gaps of runs that went are themselves more than the spool holds.
+static void runs_without_end_leave_room_for_the_newest(void **state)
+{
+    const int runs = 2500;
+    struct sum sum;
+
+    (void)state;
+    world->config.mqtt.format = JP_RECORDS_JSON;
+    for (int run = 1; run <= runs; run++) {
+        for (int i = 0; i < 10; i++)
+            world_append_window(world);
+        world_stop_meter(world);
+        if (run % 50 == 0) {
+            int before = world->syncs;
+
+            world_post(world, 15, true);
+            assert_true(world->syncs - before < 300);
+            assert_true(spool_bytes() <= SPOOL_BYTES);
+        }
+        world_start_meter(world, RUN + (uint64_t)run);
+        world->metering = false;
+    }
+    world->each_second = world_go_up;
+    world_post(world, 300, true);
+    sum = sum_up();
+    assert_whole(&sum, runs);
+    assert_true(sum.gaps < 500);
+}
+
+static void a_run_that_goes_on_keeps_its_number(void **state)
+{
+    int whole = 0, cut = 0;
+
+    (void)state;
+    for (int run = 0; run < 12; run++) {
+        for (int life = 0; life < 3; life++) { // of post: a segment each
+            for (int i = 0; i < 1360; i++)
+                world_append_window(world);
+            world_post(world, 15, true);
+        }
+        world_stop_meter(world);
+        world_start_meter(world, RUN + 1 + (uint64_t)run);
+        world->metering = false;
+    }
+    world->each_second = world_go_up;
+    world_post(world, 60, true);
+    subscriber_take(&got, world, 0);
+    for (int run = 0; run < 12; run++) {
+        const struct subscriber_run *one = subscriber_run(&got, RUN + (uint64_t)run);
+
+        assert_non_null(one);
+        whole += one->windows == 4080;
+        cut += one->windows > 0 && one->windows < 4080;
+        if (one->windows > 0)
+            assert_int_equal(one->run_no, run + 1);
+    }
+    assert_true(cut == 1 && whole == 1);
+    assert_int_equal(subscriber_run(&got, RUN + 5)->run_no, -1);
+}
+
+int main(void)
+{
+#define TEST(name) cmocka_unit_test_setup_teardown(name, setup, teardown)
+    const struct CMUnitTest tests[] = {
+        TEST(runs_without_end_leave_room_for_the_newest),
+        TEST(a_run_that_goes_on_keeps_its_number),
+    };
+
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
