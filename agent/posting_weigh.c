@@ -158,6 +158,7 @@ static void begin(struct jp_post *post, enum jp_spool_reason reason)
     struct jp_post_store *store = &post->store;
 
     jp_post_weighed(post);
+    store->weighed_count = 0;
     store->carried_count = 0;
     store->event_size = 0;
     store->weighed_run = 0;
@@ -214,21 +215,20 @@ static void forget_gone(struct jp_post *post)
     jp_post_queue_drop(backlog, gone);
 }
 
-// A segment that was weighed may stay, when the disk fails: it is counted once it is gone.
+// A segment that was weighed may stay, when the disk fails: it is counted once it is gone. If its gaps were forgotten
+// meanwhile, it is weighed again.
 void jp_post_weighed(struct jp_post *post)
 {
     struct jp_post_store *store = &post->store;
     bool gone = store->spool.counts.dropped > store->dropped;
 
-    if (!store->weighing && store->weighed_count == 0)
-        return;
+    store->dropped = store->spool.counts.dropped;
     for (int i = 0; i < store->weighed_count && gone; i++) {
         jp_post_lost(post, &store->weighed[i]);
         store->pending -= store->weighed[i].windows < store->pending ? store->weighed[i].windows : store->pending;
     }
-    store->dropped = store->spool.counts.dropped;
-    store->weighed_count = 0;
-    store->weighing = false;
+    if (gone || store->spool.weighed == 0)
+        store->weighed_count = 0;
     if (gone)
         forget_gone(post);
 }

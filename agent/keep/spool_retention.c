@@ -91,6 +91,10 @@ static int take_after(void *context, const char *name)
 static void strike(struct jp_spool *spool, uint64_t number, int64_t bytes)
 {
     spool->used_bytes -= bytes;
+    if (number == spool->weighed) {
+        spool->counts.dropped++;
+        spool->weighed = 0;
+    }
     if (number != spool->lowest)
         return;
     if (spool->after_count == 0 && spool->fs->list(spool->fs, spool->dir, take_after, spool)) {
@@ -285,12 +289,7 @@ static int sacrifice_lowest(struct jp_spool *spool, enum jp_spool_reason reason)
     if (jp_pos_compare(spool->reader.at, above) < 0)
         jp_spool_reader_seek(&spool->reader, above);
     spool->cursor_moved = true;
-    rc = drop_lowest(spool);
-    if (rc == 0) {
-        spool->counts.dropped++;
-        spool->weighed = 0;
-    }
-    return rc;
+    return drop_lowest(spool);
 }
 
 // Bytes that will be taken when the open segment has grown and another has followed it.

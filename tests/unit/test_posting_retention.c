@@ -48,7 +48,7 @@ static int64_t spool_bytes(void)
 
 // What arrived as windows and in gaps, together.
 struct sum {
-    int64_t windows, mj[2];
+    int64_t windows, lost, mj[2];
     int gaps;
 };
 
@@ -78,6 +78,7 @@ static struct sum sum_up(void)
         if (gap)
             add(&sum, json, json_integer_value(json_object_get(json, "windows")));
         sum.gaps += gap;
+        sum.lost += gap ? json_integer_value(json_object_get(json, "windows")) : 0;
         json_decref(json);
     }
     return sum;
@@ -156,12 +157,118 @@ static void a_run_that_goes_on_keeps_its_number(void **state)
     assert_int_equal(subscriber_run(&got, RUN + 5)->run_no, -1);
 }
 
+// A disk that fails for half a minute as soon as a segment has been weighed.
+static struct {
+    struct jp_fs fs;
+    bool armed;
+    int weighings; // until it does
+    int until;     // second of world time
+} disk;
+
+static bool is_broken(void)
+{
+    return world->seconds < disk.until;
+}
+
+static int disk_open(const struct jp_fs *self, const char *path, enum jp_fs_open how)
+{
+    (void)self;
+    if (how == JP_FS_CREATE && is_broken())
+        return -EIO;
+    if (disk.armed && how == JP_FS_READ && strstr(path, ".jps") && --disk.weighings == 0)
+        disk.until = world->seconds + 30;
+    return jp_fs_real.open(&jp_fs_real, path, how);
+}
+
+static ssize_t disk_pwrite(const struct jp_fs *self, int fd, const void *bytes, size_t size, int64_t offset)
+{
+    (void)self;
+    return is_broken() ? -EIO : jp_fs_real.pwrite(&jp_fs_real, fd, bytes, size, offset);
+}
+
+static int disk_sync(const struct jp_fs *self, int fd)
+{
+    (void)self;
+    return is_broken() ? -EIO : jp_fs_real.sync(&jp_fs_real, fd);
+}
+
+static void fill_then_go_up(struct world *w)
+{
+    disk.armed = true; // what is read from now on is weighed
+    if (w->seconds < 300)
+        for (int i = 0; i < 20; i++)
+            world_append_window(w);
+    else if (w->seconds > 450)
+        world_go_up(w);
+}
+
+static int64_t status_lost(void)
+{
+    int64_t lost = 0;
+
+    for (int i = 0; i < world->log->count; i++) {
+        const struct world_message *message = &world->log->messages[i];
+        json_t *json;
+
+        if (strcmp(message->leaf, "status") != 0 || message->size < 30)
+            continue; // "offline" says nothing more
+        json = subscriber_json(world, message);
+        lost = json_integer_value(
+            json_object_get(json_object_get(json_object_get(json, "lost"), "spool_full"), "windows"));
+        json_decref(json);
+    }
+    return lost;
+}
+
+// The disk fails upon the weighing number `nth`. Segments without windows are among the first.
+static void assert_counted_once(int nth)
+{
+    struct sum sum;
+
+    for (int run = 0; run < 3; run++) {
+        for (int i = 0; i < 1000; i++)
+            world_append_window(world);
+        world_post(world, 15, true);
+        world_stop_meter(world);
+        world_post(world, 1, true);
+        world_start_meter(world, RUN + 1 + (uint64_t)run);
+        world->metering = false;
+    }
+    disk.armed = false;
+    disk.until = 0;
+    disk.weighings = nth;
+    world->flash = &disk.fs;
+    world->each_second = fill_then_go_up;
+    world_post(world, 1000, true);
+    sum = sum_up();
+    assert_true(disk.until > 0);
+    assert_int_equal(sum.windows, 3000 + (int64_t)world->next_seq);
+    assert_int_equal(status_lost(), sum.lost);
+}
+
+static void what_goes_while_the_disk_fails_is_told_and_counted_once(void **state)
+{
+    disk.fs = jp_fs_real;
+    disk.fs.open = disk_open;
+    disk.fs.pwrite = disk_pwrite;
+    disk.fs.sync = disk_sync;
+    for (int nth = 1; nth <= 3; nth++) {
+        setup(state);
+        world->config.mqtt.format = JP_RECORDS_JSON;
+        world->config.mqtt.status_s = 1;
+        world->config.mqtt.ack_timeout_s = 3;
+        assert_counted_once(nth);
+        teardown(state);
+    }
+}
+
 int main(void)
 {
 #define TEST(name) cmocka_unit_test_setup_teardown(name, setup, teardown)
     const struct CMUnitTest tests[] = {
         TEST(runs_without_end_leave_room_for_the_newest),
         TEST(a_run_that_goes_on_keeps_its_number),
+        cmocka_unit_test(what_goes_while_the_disk_fails_is_told_and_counted_once),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);
