@@ -23,7 +23,9 @@ struct jp_upload_queue {
     const volatile sig_atomic_t *stop;
     enum jp_entry_kind hand; // BLOCK, EVENT or GAP that is not in the queue; END: there is no more, or *stop
     bool hot;                // END because this is no durable spool
+    bool durable;            // it is one
     struct jp_pos ownerless; // the segment told last for having no device
+    struct jp_pos windowed;  // the same for a window in it
     struct jp_records_head head;
     char device[JP_DEVICE_MAX], boot[37]; // of head
     struct {

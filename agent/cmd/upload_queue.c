@@ -43,19 +43,40 @@ static void add(struct jp_upload_sum *sum, enum jp_entry_kind kind, int windows)
     sum->gaps += kind == JP_ENTRY_GAP;
 }
 
+// Where a spool begins with one it is a hot spool. Elsewhere post would pass it by, and so do we, with a word.
+static void take_window(struct jp_upload_queue *queue)
+{
+    const struct jp_history *history = &queue->look->history;
+
+    if (!queue->durable) {
+        queue->hot = true;
+        queue->hand = JP_ENTRY_END;
+        return;
+    }
+    if (jp_pos_compare(history->at, queue->look->from) < 0)
+        return;
+    queue->look->senseless++;
+    if (queue->windowed.segment == history->at.segment)
+        return;
+    queue->windowed = history->at;
+    jp_look_clear();
+    fprintf(stderr, "%s: segment %" PRIu64 " at %" PRId64 ": a window of a hot spool: passed over\n", queue->look->verb,
+            history->at.segment, history->at.offset);
+}
+
 static void fetch(struct jp_upload_queue *queue)
 {
     const struct jp_history *history = &queue->look->history;
 
     for (;;) {
         queue->hand = *queue->stop ? JP_ENTRY_END : jp_look_next(queue->look);
-        queue->hot = queue->hand == JP_ENTRY_WINDOW;
-        if (queue->hot)
-            queue->hand = JP_ENTRY_END;
+        if (queue->hand == JP_ENTRY_WINDOW)
+            take_window(queue);
         if (queue->hand == JP_ENTRY_END)
             return;
         if (queue->hand != JP_ENTRY_BLOCK && queue->hand != JP_ENTRY_EVENT && queue->hand != JP_ENTRY_GAP)
             continue;
+        queue->durable = true;
         if (jp_pos_compare(history->at, queue->look->from) < 0)
             add(&queue->skipped, queue->hand, queue->hand == JP_ENTRY_BLOCK ? history->block.count : 0);
         else if (has_owner(queue))

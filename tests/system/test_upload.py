@@ -463,6 +463,22 @@ class Upload(unittest.TestCase):
         self.assertIn("segment 26: nothing in it tells whose it is", err)
         self.assertIn("damaged in 3 places", err.splitlines()[-1])
 
+    def test_a_window_in_the_middle_is_told_and_not_taken_for_the_end(self):
+        broker = self.broker()
+        subscriber = self.subscriber(broker)
+        window = (segments.WINDOW, segments.window_of(7, 3, 0, [1, 2, 3]))
+        events = [(segments.EVENT, [7, i, "task", "", "{}"]) for i in range(20)]
+        run = (segments.RUN, segments.run_of(7, NAMES, [0], boot="aaaaaaaa-0000-4000-8000-000000000000", device="box-7"))
+        segments.write(self.spool, 1, [run, *events[:10], window, window, *events[10:], (segments.SEAL, None)],
+                       device="box-7", boot="aaaaaaaa-0000-4000-8000-000000000000", spool_id=SPOOL_ID)
+        out, err = self.upload(self.config(broker), "--json", status=1)
+        told = json.loads(out)
+        self.assertEqual((told["complete"], told["events"], told["damaged"]), (True, 20, 2))
+        self.assertEqual(err.count("a window of a hot spool: passed over"), 1, err)
+        eventually(lambda: len(subscriber.messages) == 20)
+        told = json.loads(self.upload(self.config(broker), "--json")[0])
+        self.assertEqual((told["complete"], told["events"], told["damaged"]), (True, 0, 0))
+
     def test_another_copy_with_the_same_id_begins_anew(self):
         broker = self.broker()
         make(self.spool)
