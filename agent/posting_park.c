@@ -30,9 +30,12 @@ static void preface(void *context, struct jp_spool *spool)
         jp_spool_append(spool, JP_FRAME_ANCHOR, bytes, (size_t)size);
 }
 
+// Nobody has taken what lies there: nothing is released, and an upload of it is none of the spool beside it.
 static int keep(const struct jp_post *post, struct parked *parked)
 {
     static struct jp_spool spool; // large
+    const struct jp_entropy *entropy = post->in->entropy;
+    uint64_t id[2] = {entropy->u64(entropy), entropy->u64(entropy)};
     struct jp_spool_now now = jp_post_spool_now(post);
     char dir[JP_PATH_MAX];
     struct jp_spool_config config = {
@@ -47,14 +50,13 @@ static int keep(const struct jp_post *post, struct parked *parked)
 
     if (n < 0 || (size_t)n >= sizeof dir)
         return -ENAMETOOLONG;
+    memcpy(config.header.spool_id, id, sizeof config.header.spool_id);
     rc = jp_spool_open(&spool, &config, &now);
     if (rc)
         return rc;
     jp_spool_append(&spool, JP_FRAME_BLOCK, parked->block, parked->size);
     rc = jp_spool_commit(&spool, &now);
-    if (rc == 0)
-        jp_spool_release(&spool, jp_spool_end(&spool));
-    else
+    if (rc)
         jp_spool_forget(&spool);
     jp_spool_close(&spool, &now);
     return rc;

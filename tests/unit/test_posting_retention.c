@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-// The post half with a full spool: what goes with the oldest segments is told once, and the disk is left in peace.
+// The post half with a full spool, or content that no broker takes: what goes is told once, and kept where it can be.
 #define _GNU_SOURCE
 #include "post_subscriber.h"
 
@@ -11,7 +11,9 @@
 #include <string.h>
 #include <sys/mman.h>
 
+#include "block.h"
 #include "make_windows.h"
+#include "spool.h"
 
 #include <cmocka.h>
 
@@ -262,12 +264,51 @@ static void what_goes_while_the_disk_fails_is_told_and_counted_once(void **state
     }
 }
 
+// What is refused -----------------------------------------------------------------------------------
+static void what_is_parked_is_not_released_and_no_part_of_the_spool_beside_it(void **state)
+{
+    char refused[JP_PATH_MAX + 16];
+    struct jp_spool_reader reader;
+    struct jp_block_head head;
+    struct jp_frame frame;
+    struct jp_pos cursor = {0, 0};
+    uint8_t id[16] = {0}, main_id[16];
+    int rc, blocks = 0;
+
+    (void)state;
+    for (int i = 0; i < 100; i++)
+        world_append_window(world);
+    world_post(world, 30, true); // to flash
+    world->each_second = world_go_up;
+    world->refuse = 0x99;
+    world->refusals = 5 * 5; // ten blocks, five, two, one, and one more
+    world_post(world, 60, true);
+    snprintf(refused, sizeof refused, "%s/refused", world->config.paths_spool);
+    assert_int_equal(jp_spool_read_cursor(&jp_fs_real, world->config.paths_spool, &cursor, main_id), 0);
+    cursor = (struct jp_pos){0, 0};
+    jp_spool_read_cursor(&jp_fs_real, refused, &cursor, id); // it may have none
+    assert_int_equal(jp_spool_reader_open(&reader, &jp_fs_real, refused, cursor), 0);
+    while ((rc = jp_spool_reader_next(&reader, &frame)) >= 0 && rc != JP_SPOOL_END) {
+        if (rc != JP_SPOOL_FRAME || frame.type != JP_FRAME_BLOCK)
+            continue;
+        assert_int_equal(jp_block_peek(&head, frame.payload, frame.size), 0);
+        assert_true(head.run == RUN && head.seq == 10 * (uint64_t)blocks);
+        assert_memory_not_equal(reader.file.header.spool_id, main_id, sizeof main_id);
+        if (blocks++ > 0)
+            assert_memory_equal(reader.file.header.spool_id, id, sizeof id);
+        memcpy(id, reader.file.header.spool_id, sizeof id);
+    }
+    jp_spool_reader_close(&reader);
+    assert_int_equal(blocks, 2);
+}
+
 int main(void)
 {
 #define TEST(name) cmocka_unit_test_setup_teardown(name, setup, teardown)
     const struct CMUnitTest tests[] = {
         TEST(runs_without_end_leave_room_for_the_newest),
         TEST(a_run_that_goes_on_keeps_its_number),
+        TEST(what_is_parked_is_not_released_and_no_part_of_the_spool_beside_it),
         cmocka_unit_test(what_goes_while_the_disk_fails_is_told_and_counted_once),
     };
 
