@@ -67,12 +67,13 @@ struct jp_upload_progress {
     char path[JP_PATH_MAX];
     int lock_fd;
     struct jp_slots slots;
-    struct jp_pos saved;
-    bool from_cursor; // the start is the spool's own cursor
+    struct jp_pos saved, cursor; // cursor: the spool's own, zero where there is none
+    bool from_cursor;            // the start is the spool's own cursor
 };
 
 // Makes paths.spool if need be and puts the start into look->from: the progress saved, or the spool's own cursor if
-// that is larger. JP_OPTIONS_GO, or the exit status, all having been said.
+// that is larger. A place saved in another copy of the spool, or beyond its end, does not count, which is said.
+// JP_OPTIONS_GO, or the exit status, all having been said.
 int jp_upload_progress_open(struct jp_upload_progress *progress, struct jp_look *look);
 // Durable when it returns. 0, or -errno.
 int jp_upload_progress_save(struct jp_upload_progress *progress, struct jp_pos done);

@@ -58,13 +58,25 @@ int jp_upload_progress_save(struct jp_upload_progress *progress, struct jp_pos d
     return rc;
 }
 
+// Whether a saved place lies in this copy: in the same segment, below all that are left, or where the device itself is.
+static bool is_here(const struct jp_upload_progress *progress, struct jp_pos pos, uint32_t mark)
+{
+    uint32_t now = mark_of(progress, pos.segment);
+    uint64_t lowest, highest;
+
+    if (now != 0)
+        return mark == now;
+    return jp_pos_compare(pos, progress->cursor) <= 0 ||
+           (jp_segment_find(progress->fs, progress->dir, 0, &lowest, &highest) == 0 && pos.segment < lowest);
+}
+
 // The place that was saved; the beginning where the record is not of this spool.
 static struct jp_pos read_record(const struct jp_upload_progress *progress, const uint8_t *record, size_t size)
 {
     const struct jp_pos none = {0, 0};
     struct jp_cbor_in in;
     struct jp_pos pos;
-    uint32_t mark, now;
+    uint32_t mark;
 
     jp_cbor_in_init(&in, record, size);
     if (size == 0 || jp_cbor_get_array(&in) < 5 || jp_cbor_get_uint(&in) != 1)
@@ -73,10 +85,9 @@ static struct jp_pos read_record(const struct jp_upload_progress *progress, cons
     pos.offset = jp_cbor_get_int(&in);
     jp_cbor_skip(&in);
     mark = (uint32_t)jp_cbor_get_uint(&in);
-    now = mark_of(progress, pos.segment);
     if (in.failed || pos.offset < 0)
         return none;
-    if (mark == now || now == 0)
+    if (is_here(progress, pos, mark))
         return pos;
     fprintf(stderr, "%s: %s is of another copy of this spool: beginning anew\n", JP_UPLOAD_VERB, progress->path);
     return none;
@@ -157,7 +168,6 @@ static int open_file(struct jp_upload_progress *progress, const struct jp_config
 
 int jp_upload_progress_open(struct jp_upload_progress *progress, struct jp_look *look)
 {
-    struct jp_pos cursor = {0, 0};
     uint8_t cursor_id[16];
     int rc;
 
@@ -170,13 +180,15 @@ int jp_upload_progress_open(struct jp_upload_progress *progress, struct jp_look 
                 JP_UPLOAD_VERB, look->dir);
         return JP_EXIT_FAILED;
     }
+    if (jp_spool_read_cursor(look->in.fs, look->dir, &progress->cursor, cursor_id) ||
+        memcmp(cursor_id, progress->spool_id, sizeof cursor_id) != 0)
+        progress->cursor = (struct jp_pos){0, 0};
     rc = open_file(progress, &look->config, &look->from);
     if (rc)
         return fail(progress, &look->config, rc);
     progress->saved = look->from;
-    if (jp_spool_read_cursor(look->in.fs, look->dir, &cursor, cursor_id) == 0 &&
-        memcmp(cursor_id, progress->spool_id, sizeof cursor_id) == 0 && jp_pos_compare(cursor, look->from) > 0) {
-        look->from = cursor;
+    if (jp_pos_compare(progress->cursor, look->from) > 0) {
+        look->from = progress->cursor;
         progress->from_cursor = true;
     }
     return JP_OPTIONS_GO;

@@ -495,6 +495,33 @@ class Upload(unittest.TestCase):
         self.assertIn("is of another copy of this spool: beginning anew", err)
         self.complete(subscriber, expected_of(self.spool))
 
+    def test_a_place_beyond_the_end_of_another_copy_begins_anew(self):
+        broker = self.broker()
+        make(self.spool)
+        self.upload(self.config(broker))
+        whole = expected_of(self.spool)
+        for number in range(4, 1 + len(os.listdir(self.spool))):
+            os.unlink(os.path.join(self.spool, f"{number:08d}.jps"))
+        subscriber = self.subscriber(broker)
+        _, err = self.upload(self.config(broker))
+        self.assertIn("is of another copy of this spool: beginning anew", err)
+        self.assertLess(len(expected_of(self.spool)), len(whole))
+        self.complete(subscriber, expected_of(self.spool))
+
+    def test_a_place_below_what_is_left_counts(self):
+        broker = self.broker()
+        maker = Maker(self.spool)
+        anchors = [[1000, 1790000000000, 1]]
+        maker.run("aaaaaaaa-0000-4000-8000-000000000000", 0xA1, anchors, segments_count=2)
+        self.upload(self.config(broker))
+        maker.run("aaaaaaaa-0000-4000-8000-000000000000", 0xA2, anchors, segments_count=2, at_ms=900_000)
+        for number in (1, 2):
+            os.unlink(os.path.join(self.spool, f"{number:08d}.jps"))
+        subscriber = self.subscriber(broker)
+        _, err = self.upload(self.config(broker))
+        self.assertNotIn("another copy", err)
+        self.complete(subscriber, expected_of(self.spool))
+
     @unittest.skipUnless(os.geteuid() == 0, "only root can become another user")
     def test_a_stranger_reads_a_read_only_card(self):
         broker = self.broker()
