@@ -120,6 +120,20 @@ static void note_damage(struct jp_post *post, int what, const struct jp_frame *f
         note_place(post, frame->at, "damaged bytes, passed over");
 }
 
+// Said once, until something can be read again.
+static void note_unread(struct jp_post *post, int rc)
+{
+    struct jp_post_store *store = &post->store;
+
+    if (rc < 0 && !store->unread)
+        jp_log_error("%s, segment %llu at %lld cannot be read: %s; after a minute it counts as damaged",
+                     post->in->config->paths_spool, (unsigned long long)store->spool.reader.at.segment,
+                     (long long)store->spool.reader.at.offset, strerror(-rc));
+    if (rc < 0)
+        post->degraded |= JP_POST_DISK_ERROR; // the upkeep takes it back
+    store->unread = rc < 0 ? rc : 0;
+}
+
 // What the collector has need not be sent again.
 static void pass_known(struct jp_post *post)
 {
@@ -150,6 +164,7 @@ bool jp_post_load(struct jp_post *post)
     while (rc >= 0 && rc != JP_SPOOL_END && post->next_run_size == 0 &&
            jp_post_queue_room(&post->backlog, JP_BLOCK_BYTES_MAX)) {
         rc = jp_spool_next(spool, &frame);
+        note_unread(post, rc);
         if (rc == JP_SPOOL_FRAME)
             take(post, &frame);
         else if (rc > 0 && rc != JP_SPOOL_END)

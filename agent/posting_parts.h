@@ -140,6 +140,7 @@ struct jp_post_store {
     int error;            // of the last commit
     bool said, said_full; // that it fails; that something had to go
     uint64_t removed;     // segments by others, as last told
+    int unread;           // -errno of the last look for what is next to be sent
     int told;             // places of damage
     // Weighing what has to go
     bool weighing;

@@ -116,7 +116,7 @@ static void note_error(struct jp_post *post)
     bool full = rc == -ENOSPC || rc == -EDQUOT;
 
     post->degraded &= ~(unsigned)(JP_POST_DISK_FULL | JP_POST_DISK_ERROR);
-    if (rc || post->state.error)
+    if (rc || post->state.error || store->unread)
         post->degraded |= full ? JP_POST_DISK_FULL : JP_POST_DISK_ERROR;
     if (rc && !store->said)
         jp_log_error("%s cannot be written: %s; windows wait in %s meanwhile", post->in->config->paths_spool,

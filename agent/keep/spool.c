@@ -200,33 +200,34 @@ static void note_damage(struct jp_spool *spool, int what, const struct jp_frame 
         jp_spool_keep_evidence(spool, frame->at.segment);
 }
 
-// The frame at hand cannot be read. A disk that is away comes back; a sector that is gone does not.
-static int bear_unread(struct jp_spool *spool, struct jp_frame *frame)
+// The frame at hand cannot be read. A disk that is away comes back; a sector that is gone does not, nor does a file
+// that somebody else owns.
+static int bear_unread(struct jp_spool *spool, struct jp_frame *frame, int error)
 {
     if (jp_pos_compare(spool->unread, spool->reader.at) != 0) {
         spool->unread = spool->reader.at;
         spool->unread_ms = spool->header.boot_ms;
     }
     if (spool->header.boot_ms - spool->unread_ms < JP_SPOOL_RETRY_MS)
-        return -EIO;
+        return error;
     return jp_spool_reader_pass(&spool->reader, frame);
 }
 
 int jp_spool_next(struct jp_spool *spool, struct jp_frame *frame)
 {
+    bool fenced;
     int rc;
 
     if (!spool->attached)
         return JP_SPOOL_END;
     do {
         rc = jp_spool_reader_next(&spool->reader, frame);
-        if (rc == -EIO)
-            rc = bear_unread(spool, frame);
-        if (rc >= 0 && rc != JP_SPOOL_END && is_fenced(spool, frame->at)) {
+        if (rc < 0)
+            rc = bear_unread(spool, frame, rc);
+        fenced = rc >= 0 && rc != JP_SPOOL_END && is_fenced(spool, frame->at);
+        if (fenced)
             jp_spool_reader_skip(&spool->reader);
-            rc = -EAGAIN;
-        }
-    } while (rc == -EAGAIN);
+    } while (fenced);
     if (rc == JP_SPOOL_FRAME && !is_furniture(frame->type)) {
         spool->handed = frame->next;
         return rc;

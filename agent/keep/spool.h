@@ -192,8 +192,8 @@ int jp_spool_commit(struct jp_spool *spool, const struct jp_spool_now *now);
 void jp_spool_forget(struct jp_spool *spool);
 
 // The next durable frame from the cursor on; as jp_spool_reader_next(). Never a frame that is only held. Files
-// that are foreign are quarantined. -EIO: ask again later; what stays unreadable for JP_SPOOL_RETRY_MS is damage. A
-// frame may come twice after a failed sync.
+// that are foreign are quarantined. -errno: reader.at cannot be read, ask again later; what stays unreadable for
+// JP_SPOOL_RETRY_MS is damage, and its segment becomes *.bad when it goes. A frame may come twice after a failed sync.
 int jp_spool_next(struct jp_spool *spool, struct jp_frame *frame);
 // The next frame is again the first that is not released.
 void jp_spool_rewind(struct jp_spool *spool);

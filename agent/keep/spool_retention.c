@@ -233,7 +233,7 @@ static int next_to_weigh(struct jp_spool *spool, struct jp_frame *frame)
 
     if (rc < 0)
         rc = jp_spool_reader_next(&spool->weigher, frame);
-    if (rc == -EIO && is_hopeless(spool)) {
+    if (rc < 0 && is_hopeless(spool)) {
         jp_spool_keep_evidence(spool, spool->lowest);
         rc = jp_spool_reader_pass(&spool->weigher, frame);
     }

@@ -51,6 +51,7 @@ jp_unit_test(posting post_world PkgConfig::JANSSON)
 jp_unit_test(posting_spool post_world PkgConfig::JANSSON)
 jp_unit_test(posting_runs post_world PkgConfig::JANSSON)
 jp_unit_test(posting_retention post_world PkgConfig::JANSSON)
+jp_unit_test(posting_backlog post_world PkgConfig::JANSSON)
 jp_unit_test(posting_power post_world faulty_fs PkgConfig::JANSSON)
 jp_unit_test(posting_registers post_world PkgConfig::JANSSON m)
 set_tests_properties(unit.posting_registers PROPERTIES TIMEOUT 180) # 200 lives, a process for each kill
