@@ -23,6 +23,26 @@ static void note_place(struct jp_post *post, struct jp_pos at, const char *what)
                        post->in->config->paths_spool);
 }
 
+// Whether a block can be read to its end. Opening it walks through all but spans and coverage, which are rare: the
+// windows one by one cost as much again.
+static bool is_whole(const struct jp_frame *frame, struct jp_block_head *head)
+{
+    static struct jp_block_reader reader; // large
+    static struct jp_window window;
+    bool odd;
+    int rc;
+
+    if (jp_block_peek(head, frame->payload, frame->size) || jp_block_read(&reader, frame->payload, frame->size))
+        return false;
+    odd = reader.span.left > 0;
+    for (int c = 0; c < reader.channel_count; c++)
+        odd |= reader.cover[c].left > 0;
+    while (odd && (rc = jp_block_next(&reader, &window)) != 0)
+        if (rc < 0)
+            return false;
+    return true;
+}
+
 static void put(struct jp_post *post, enum jp_post_kind kind, const struct jp_frame *frame)
 {
     struct jp_post_item item = {
@@ -36,7 +56,7 @@ static void put(struct jp_post *post, enum jp_post_kind kind, const struct jp_fr
     struct jp_block_head head;
 
     if (kind == JP_POST_BLOCK) {
-        if (jp_block_peek(&head, frame->payload, frame->size)) { // whole by its CRC but not by its content
+        if (!is_whole(frame, &head)) { // whole by its CRC but not by its content
             note_place(post, frame->at, "a block that cannot be read, left out");
             return;
         }

@@ -4,10 +4,12 @@
 #include "post_subscriber.h"
 
 #include <errno.h>
+#include <fcntl.h>
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
 #include <stdlib.h>
+#include <string.h>
 #include <sys/mman.h>
 #include <unistd.h>
 
@@ -164,6 +166,80 @@ static void an_error_that_says_try_again_hangs_nothing(void **state)
     assert_int_equal(got.blocks, 10);
 }
 
+// Blocks that cannot be read ---------------------------------------------------------------------
+// Changes the payload of the `nth` frame of a type (0 the first) in segment 1; its CRC is right again.
+static void change(uint8_t type, int nth, void (*how)(uint8_t *payload, size_t size))
+{
+    static uint8_t bytes[JP_SEGMENT_MAX];
+    struct jp_segment_header header;
+    struct jp_frame frame;
+    char path[JP_PATH_MAX + 32];
+    int at, fd;
+    ssize_t n;
+
+    snprintf(path, sizeof path, "%s/00000001.jps", world->config.paths_spool);
+    fd = open(path, O_RDWR);
+    assert_true(fd >= 0);
+    n = pread(fd, bytes, sizeof bytes, 0);
+    assert_true(n > 0);
+    at = jp_segment_header_decode(&header, bytes, (size_t)n);
+    assert_true(at > 0);
+    for (;; at += JP_FRAME_HEAD + (int)frame.size) {
+        assert_int_equal(jp_frame_parse(&frame, bytes + at, (size_t)(n - at)), JP_FOUND_WHOLE);
+        if (frame.type == type && nth-- == 0)
+            break;
+    }
+    how(bytes + at + JP_FRAME_HEAD, frame.size);
+    jp_frame_head(bytes + at, frame.number, type, bytes + at + JP_FRAME_HEAD, frame.size);
+    assert_int_equal(pwrite(fd, bytes, (size_t)n, 0), n);
+    close(fd);
+}
+
+static void cut_off_the_end(uint8_t *payload, size_t size)
+{
+    payload[size - 1] = 0xff;
+}
+
+static void a_block_that_cannot_be_read_is_not_published(void **state)
+{
+    (void)state;
+    offline(100);
+    change(JP_FRAME_BLOCK, 4, cut_off_the_end);
+    online(30);
+    assert_int_equal(got.blocks, 9);
+    assert_true(!subscriber_run(&got, RUN)->seen[40] && subscriber_run(&got, RUN)->seen[99]);
+    assert_true(degraded("damaged"));
+}
+
+// The number of the first window that was not covered becomes text.
+static void spoil_a_detail(uint8_t *payload, size_t size)
+{
+    uint8_t *key = memmem(payload, size, "\x63\x63ov", 4);
+
+    assert_non_null(key);
+    // {cov: {channel: [[index, covered, cause]]}}: the index
+    assert_int_equal(key[7], 0x83);
+    key[8] = 0x60;
+}
+
+static void a_block_with_a_coverage_that_cannot_be_read_is_not_published(void **state)
+{
+    static uint8_t bytes[JP_WINDOW_BYTES_MAX];
+
+    (void)state;
+    for (uint64_t seq = 0; seq < 30; seq++) {
+        make_window(&world->window, &world->run, seq);
+        world->window.channels[1].covered_ms = seq == 15 ? 300 : 1000;
+        world_append(world, JP_FRAME_WINDOW, bytes, jp_window_encode(&world->window, bytes, sizeof bytes));
+    }
+    world->next_seq = 30;
+    offline(0);
+    change(JP_FRAME_BLOCK, 1, spoil_a_detail);
+    online(30);
+    assert_int_equal(got.blocks, 2);
+    assert_true(degraded("damaged"));
+}
+
 int main(void)
 {
 #define TEST(name) cmocka_unit_test_setup_teardown(name, setup, teardown)
@@ -171,6 +247,8 @@ int main(void)
         TEST(a_segment_that_cannot_be_opened_holds_up_a_minute_alone),
         TEST(a_segment_that_can_be_opened_again_in_time_loses_nothing),
         TEST(an_error_that_says_try_again_hangs_nothing),
+        TEST(a_block_that_cannot_be_read_is_not_published),
+        TEST(a_block_with_a_coverage_that_cannot_be_read_is_not_published),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);
