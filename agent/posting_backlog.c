@@ -58,8 +58,10 @@ static void put(struct jp_post *post, enum jp_post_kind kind, const struct jp_fr
     if (kind == JP_POST_BLOCK) {
         if (!is_whole(frame, &head)) { // whole by its CRC but not by its content
             note_place(post, frame->at, "a block that cannot be read, left out");
+            jp_post_past_damaged(post);
             return;
         }
+        jp_post_past_block(post, frame, &head);
         item.run = head.run;
         item.run_no = head.run == post->backlog_run.id ? post->backlog_run_no : 0;
         item.last_seq = head.seq + (uint64_t)head.count - 1;
@@ -134,6 +136,7 @@ static void take(struct jp_post *post, const struct jp_frame *frame)
 
 static void note_damage(struct jp_post *post, int what, const struct jp_frame *frame)
 {
+    jp_post_past_damaged(post);
     if (what == JP_SPOOL_FOREIGN)
         note_place(post, frame->at, "no segment of format 1, set aside as .bad or, of another format, as .other");
     else if (what != JP_SPOOL_TORN) // what a power cut leaves of a write that nobody was promised
@@ -191,6 +194,8 @@ bool jp_post_load(struct jp_post *post)
             note_damage(post, rc, &frame);
         pass_known(post);
     }
+    if (rc == JP_SPOOL_END && post->backlog.count == 0 && post->mark_count == 0) // now it is the turn of what is fresh
+        jp_post_past_forget(post, jp_spool_end(spool));
     return rc >= 0 || post->backlog.count > 0;
 }
 
@@ -290,6 +295,7 @@ void jp_post_survey(struct jp_post *post)
     const struct jp_spool *spool = &store->spool;
     struct survey found;
 
+    jp_post_past_forget(post, spool->cursor); // before it, what is fresh may have gone out as well
     if (!spool->attached || spool->lowest == 0)
         return;
     survey_newest(post);

@@ -167,6 +167,17 @@ struct jp_post_seen {
     struct jp_pos damage_at;
 };
 
+// How far the blocks out of the durable spool are accounted for.
+struct jp_post_past {
+    bool known;             // the last block:
+    uint64_t run, next_seq; // it goes up to here,
+    struct jp_pos at;       // its frame
+    bool damaged;           // bad bytes, or a block that cannot be read, since
+    struct jp_pos sure;     // windows above it went nowhere but through the spool
+    struct jp_pos counted;  // gaps before the block here, and earlier ones, are counted as lost
+    uint64_t dropped;       // segments, as last counted
+};
+
 struct jp_post {
     const struct jp_posting *in;
     int wake_fd, notify_fd;
@@ -213,6 +224,7 @@ struct jp_post {
     bool backlog_run_known;
     uint64_t backlog_run_no; // 0 unknown
     struct jp_post_anchor backlog_anchor;
+    struct jp_post_past past;
     uint8_t *next_run; // payload of a RUN that waits until `backlog` is empty
     size_t next_run_size;
     struct {
@@ -386,6 +398,12 @@ void jp_post_weighed(struct jp_post *post);
 bool jp_post_load(struct jp_post *post);
 // What the spool holds when it is opened: windows, the last of them, and what its run came to.
 void jp_post_survey(struct jp_post *post);
+
+// posting_backlog_damage.c: bad bytes since the last block out of it; a whole block, before it is queued: what is
+// missing before it becomes a gap in the queue; all is released, and what comes at or above `sure` stands alone.
+void jp_post_past_damaged(struct jp_post *post);
+void jp_post_past_block(struct jp_post *post, const struct jp_frame *frame, const struct jp_block_head *head);
+void jp_post_past_forget(struct jp_post *post, struct jp_pos sure);
 
 // posting_repair.c: the first anchor of `boot` in the durable spool, from its cursor on, that was not unsynced.
 const struct jp_post_anchor *jp_post_repair(struct jp_post *post, const char *boot);

@@ -230,9 +230,11 @@ int jp_spool_next(struct jp_spool *spool, struct jp_frame *frame)
     } while (fenced);
     if (rc == JP_SPOOL_FRAME && !is_furniture(frame->type)) {
         spool->handed = frame->next;
+        spool->behind_damage = false;
         return rc;
     }
-    if (rc >= 0)
+    spool->behind_damage = (spool->behind_damage || rc == JP_SPOOL_DAMAGED) && rc != JP_SPOOL_END;
+    if (rc >= 0 && !spool->behind_damage)
         pass_furniture(spool);
     if (rc == JP_SPOOL_DAMAGED || rc == JP_SPOOL_TORN || rc == JP_SPOOL_FOREIGN)
         note_damage(spool, rc, frame);
@@ -242,6 +244,7 @@ int jp_spool_next(struct jp_spool *spool, struct jp_frame *frame)
 void jp_spool_rewind(struct jp_spool *spool)
 {
     spool->handed = spool->cursor;
+    spool->behind_damage = false;
     jp_spool_reader_seek(&spool->reader, spool->cursor);
 }
 

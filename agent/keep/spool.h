@@ -131,6 +131,7 @@ struct jp_spool {
     struct jp_pos saved; // the cursor on flash
     bool id_known;
     struct jp_pos handed; // behind the last frame handed out that wants a release
+    bool behind_damage;   // bad bytes since: what comes of them is told with the next such frame
     uint64_t weighed;     // the segment whose GAPs were appended and which has not gone yet
     const struct jp_fs *fs;
     char dir[JP_PATH_MAX];
