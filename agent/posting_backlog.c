@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-// Out of the durable spool: the backlog into its queue, and at the start what its ends tell.
+// Out of the durable spool: the backlog into its queue.
 #include "posting_parts.h"
 
 #include "log.h"
@@ -9,7 +9,6 @@
 #include <string.h>
 
 #define TOLD_MAX 20
-#define SURVEY_SEGMENTS 4 // the newest may hold gaps only
 
 // Loading ----------------------------------------------------------------------------------------
 static void note_place(struct jp_post *post, struct jp_pos at, const char *what)
@@ -197,115 +196,4 @@ bool jp_post_load(struct jp_post *post)
     if (rc == JP_SPOOL_END && post->backlog.count == 0 && post->mark_count == 0) // now it is the turn of what is fresh
         jp_post_past_forget(post, jp_spool_end(spool));
     return rc >= 0 || post->backlog.count > 0;
-}
-
-// The survey -------------------------------------------------------------------------------------
-// What the walk through one segment found.
-struct survey {
-    struct jp_post_run_no no;
-    uint64_t windows; // before its frames, then behind the last one
-    bool run, numbered, block;
-    struct jp_block_head head;
-};
-
-static void survey_frame(struct jp_post *post, const struct jp_frame *frame, struct survey *found)
-{
-    static struct jp_block_reader reader; // large
-    struct jp_post_run_no no;
-    uint64_t stored;
-
-    if (frame->type == JP_FRAME_RUN) {
-        found->numbered = jp_post_run_read(frame->payload, frame->size, &no, &stored);
-        if (found->numbered && !jp_post_run_no(post, no.id))
-            jp_post_keep_run(post, &no);
-        if (!found->run)
-            found->windows = stored;
-        found->run = true;
-        return;
-    }
-    if (frame->type != JP_FRAME_BLOCK || jp_block_peek(&found->head, frame->payload, frame->size))
-        return;
-    found->windows += (uint64_t)found->head.count;
-    found->block = true;
-    if (found->head.run == post->registers.run && jp_block_read(&reader, frame->payload, frame->size) == 0)
-        jp_registers_prove(&post->registers, &reader);
-}
-
-// Looks through a segment up to `end` (offset 0: all of it). False: it cannot be read.
-static bool survey_segment(struct jp_post *post, struct jp_pos end, struct survey *found)
-{
-    struct jp_spool_reader reader;
-    struct jp_frame frame;
-    int rc =
-        jp_spool_reader_open(&reader, post->in->fs, post->in->config->paths_spool, (struct jp_pos){end.segment, 0});
-
-    *found = (struct survey){.run = false};
-    if (rc)
-        return false;
-    reader.end = end.offset > 0 ? end : (struct jp_pos){end.segment + 1, 0};
-    while ((rc = jp_spool_reader_next(&reader, &frame)) >= 0 && rc != JP_SPOOL_END)
-        if (rc == JP_SPOOL_FRAME)
-            survey_frame(post, &frame, found);
-    jp_spool_reader_close(&reader);
-    return rc >= 0;
-}
-
-static void survey_newest(struct jp_post *post)
-{
-    struct jp_post_store *store = &post->store;
-    const struct jp_spool *spool = &store->spool;
-    struct survey found;
-    bool counted = false;
-
-    for (uint64_t i = 0; i < SURVEY_SEGMENTS && spool->highest >= spool->lowest + i; i++) {
-        if (!survey_segment(post, (struct jp_pos){spool->highest - i, 0}, &found))
-            continue;
-        if (!counted && found.run)
-            store->windows = found.windows;
-        counted |= found.run;
-        if (!found.block)
-            continue;
-        store->last_known = true;
-        store->last_run = found.head.run;
-        store->last_seq = found.head.seq + (uint64_t)found.head.count - 1;
-        return;
-    }
-}
-
-static void know_last(struct jp_post *post)
-{
-    const struct jp_post_store *store = &post->store;
-    struct jp_post_state *state = &post->state;
-    const struct jp_post_run_no *stored = jp_post_run_no(post, store->last_run);
-    const struct jp_post_run_no *known = jp_post_run_no(post, state->last_run);
-
-    if (!store->last_known || (state->last_known && stored && known && known->run_no > stored->run_no))
-        return;
-    if (state->last_known && state->last_run == store->last_run && state->last_seq >= store->last_seq)
-        return;
-    state->last_known = true;
-    state->last_run = store->last_run;
-    state->last_seq = store->last_seq;
-    state->last_clean = false;
-}
-
-void jp_post_survey(struct jp_post *post)
-{
-    struct jp_post_store *store = &post->store;
-    const struct jp_spool *spool = &store->spool;
-    struct survey found;
-
-    jp_post_past_forget(post, spool->cursor); // before it, what is fresh may have gone out as well
-    if (!spool->attached || spool->lowest == 0)
-        return;
-    survey_newest(post);
-    know_last(post);
-    if (!jp_spool_pending(spool))
-        return;
-    store->pending = store->windows;
-    if (spool->cursor.segment >= spool->lowest && spool->cursor.offset > 0 &&
-        survey_segment(post, spool->cursor, &found) && found.run && found.windows <= store->windows)
-        store->pending = store->windows - found.windows;
-    else if (survey_segment(post, (struct jp_pos){spool->lowest, 1}, &found) && found.run)
-        store->pending = store->windows - found.windows;
 }

@@ -396,7 +396,9 @@ void jp_post_weighed(struct jp_post *post);
 
 // posting_backlog.c: fills `backlog` out of the durable spool. False: it cannot be read now.
 bool jp_post_load(struct jp_post *post);
-// What the spool holds when it is opened: windows, the last of them, and what its run came to.
+
+// posting_backlog_survey.c: what the spool holds when it is opened: windows, the last of them, and what its run came
+// to.
 void jp_post_survey(struct jp_post *post);
 
 // posting_backlog_damage.c: bad bytes since the last block out of it; a whole block, before it is queued: what is

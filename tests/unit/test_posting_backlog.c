@@ -620,6 +620,55 @@ static void a_gap_comes_again_to_a_silent_collector(void **state)
     assert_true(status_number("lost", "damaged", "windows") == 10.0);
 }
 
+// What is pending at a start -----------------------------------------------------------------------
+static void assert_pending(double windows)
+{
+    world->up = false;
+    world->metering = false;
+    world->each_second = world_go_up;
+    world->refuse = 0x97;
+    world->refusals = -1;
+    world_post(world, 5, true);
+    assert_true(status_number("pending", "windows", NULL) == windows);
+}
+
+static void history_that_is_kept_is_not_pending(void **state)
+{
+    (void)state;
+    world->config.spool.keep_all = true;
+    world->each_second = world_go_up;
+    world_post(world, 1005, true);
+    world_stop_meter(world);
+    online(5);
+    assert_true(subscriber_run(&got, RUN)->seen[1004]);
+    world_start_meter(world, RUN + 1);
+    world->next_seq = 0;
+    offline(35);
+    assert_pending(35);
+}
+
+static void put_file(int number)
+{
+    char path[JP_PATH_MAX + 32];
+    int fd;
+
+    snprintf(path, sizeof path, "%s/%08d.jps", world->config.paths_spool, number);
+    fd = open(path, O_RDWR | O_CREAT, 0640);
+    assert_int_equal(write(fd, "garbage", 7), 7);
+    close(fd);
+}
+
+static void stray_files_hide_nothing_that_is_pending(void **state)
+{
+    (void)state;
+    offline(100);
+    online(60); // and gone
+    offline(200);
+    for (int i = 0; i < 6; i++)
+        put_file(99999 - 7 * i);
+    assert_pending(200);
+}
+
 int main(void)
 {
 #define TEST(name) cmocka_unit_test_setup_teardown(name, setup, teardown)
@@ -642,6 +691,8 @@ int main(void)
         TEST(a_gap_releases_itself_alone),
         TEST(a_gap_waits_for_the_collector_with_its_block),
         TEST(a_gap_comes_again_to_a_silent_collector),
+        TEST(history_that_is_kept_is_not_pending),
+        TEST(stray_files_hide_nothing_that_is_pending),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);
