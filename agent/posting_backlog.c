@@ -167,6 +167,8 @@ static void pass_known(struct jp_post *post)
 
         if (!jp_post_has(post, &mark))
             break;
+        if (post->part_of == &post->backlog)
+            post->part = 0; // of this block
         jp_post_sent(post, &post->backlog, 1);
     }
 }

@@ -620,6 +620,53 @@ static void a_gap_comes_again_to_a_silent_collector(void **state)
     assert_true(status_number("lost", "damaged", "windows") == 10.0);
 }
 
+// Half of a block in JSON ------------------------------------------------------------------------
+static bool is_confirmed;
+
+// The broker answers one message a second; once half of the first block is delivered, the collector has it all.
+static void answer_and_confirm(struct world *w)
+{
+    struct world_message *message = &w->log->messages[w->under_way_index];
+
+    world_go_up(w);
+    if (!w->under_way)
+        return;
+    w->under_way = NULL;
+    message->delivered = true;
+    world_say(w, JP_NEWS_DELIVERED, 0);
+    if (strcmp(message->leaf, "records") == 0 && !is_confirmed) {
+        is_confirmed = true;
+        confirm(9);
+    }
+}
+
+static void half_a_block_that_the_collector_has_takes_nothing_of_the_next(void **state)
+{
+    bool seen[100] = {false};
+    json_t *json, *window;
+    size_t n;
+
+    (void)state;
+    world->config.mqtt.release = JP_RELEASE_COLLECTOR;
+    world->config.mqtt.format = JP_RECORDS_JSON;
+    offline(100);
+    world->config.mqtt.status_s = 60;
+    world->max_packet = 1500;
+    world->answer = is_confirmed = false;
+    world->each_second = answer_and_confirm;
+    world_post(world, 100, true);
+    for (int i = 0; i < world->log->count; i++) {
+        if (strcmp(world->log->messages[i].leaf, "records") != 0)
+            continue;
+        json = subscriber_json(world, &world->log->messages[i]);
+        json_array_foreach(json, n, window) seen[json_integer_value(json_object_get(window, "seq"))] = true;
+        json_decref(json);
+    }
+    assert_true(seen[0] && !seen[9]);
+    for (int seq = 10; seq < 100; seq++)
+        assert_true(seen[seq]);
+}
+
 // What is pending at a start -----------------------------------------------------------------------
 static void assert_pending(double windows)
 {
@@ -691,6 +738,7 @@ int main(void)
         TEST(a_gap_releases_itself_alone),
         TEST(a_gap_waits_for_the_collector_with_its_block),
         TEST(a_gap_comes_again_to_a_silent_collector),
+        TEST(half_a_block_that_the_collector_has_takes_nothing_of_the_next),
         TEST(history_that_is_kept_is_not_pending),
         TEST(stray_files_hide_nothing_that_is_pending),
     };
