@@ -42,13 +42,42 @@ static bool is_whole(const struct jp_frame *frame, struct jp_block_head *head)
     return true;
 }
 
+// The run in force says nothing of these frames, its own RUN is damaged: the segment knows the boot.
+static void adopt_nameless(struct jp_post *post, const struct jp_frame *frame, uint64_t run)
+{
+    const struct jp_segment_header *header = &post->store.spool.reader.file.header;
+    struct jp_run *nameless = &post->backlog_run;
+
+    if (post->backlog_anchor_in != frame->at.segment && strcmp(header->boot, nameless->boot) != 0)
+        post->backlog_anchor.known = false;
+    memset(nameless, 0, sizeof *nameless);
+    nameless->id = run;
+    memcpy(nameless->boot, header->boot, sizeof nameless->boot);
+    memcpy(nameless->device, header->device, sizeof nameless->device);
+    post->backlog_run_known = false;
+}
+
+// Whether the frame may stand in the queue as it is: it is of the queue's run. If not, it is handed out once more when
+// the queue is empty.
+static bool is_at_home(struct jp_post *post, const struct jp_frame *frame, uint64_t run)
+{
+    if (run == post->backlog_run.id)
+        return true;
+    if (post->backlog.count == 0) {
+        adopt_nameless(post, frame, run);
+        return true;
+    }
+    post->backlog_apart = true;
+    jp_spool_skip(&post->store.spool, frame->at);
+    return false;
+}
+
 static void put(struct jp_post *post, enum jp_post_kind kind, const struct jp_frame *frame)
 {
     struct jp_post_item item = {
         .kind = kind,
         .at = frame->at,
         .next = frame->next,
-        .anchor = post->backlog_anchor,
         .born_ns = jp_post_now_ns(post),
         .size = frame->size,
     };
@@ -60,12 +89,15 @@ static void put(struct jp_post *post, enum jp_post_kind kind, const struct jp_fr
             jp_post_past_damaged(post);
             return;
         }
+        if (!is_at_home(post, frame, head.run))
+            return;
         jp_post_past_block(post, frame, &head);
         item.run = head.run;
         item.run_no = head.run == post->backlog_run.id ? post->backlog_run_no : 0;
         item.last_seq = head.seq + (uint64_t)head.count - 1;
         item.windows = head.count;
     }
+    item.anchor = post->backlog_anchor;
     jp_post_queue_put(&post->backlog, &item, frame->payload);
 }
 
@@ -82,6 +114,7 @@ static void adopt(struct jp_post *post, const uint8_t *payload, size_t size)
     if (!post->backlog_run_known) {
         memset(&post->backlog_run, 0, sizeof post->backlog_run);
         note_place(post, post->store.spool.reader.at, "a run that cannot be read, before this place");
+        jp_post_past_damaged(post);
         return;
     }
     same_boot = strcmp(boot, post->backlog_run.boot) == 0;
@@ -119,6 +152,7 @@ static void take(struct jp_post *post, const struct jp_frame *frame)
     case JP_FRAME_ANCHOR:
         if (jp_anchor_decode(&anchor, frame->payload, frame->size) == 0)
             post->backlog_anchor = (struct jp_post_anchor){true, anchor};
+        post->backlog_anchor_in = frame->at.segment;
         break;
     case JP_FRAME_BLOCK:
         put(post, JP_POST_BLOCK, frame);
@@ -185,7 +219,9 @@ bool jp_post_load(struct jp_post *post)
         adopt(post, post->next_run, post->next_run_size);
         post->next_run_size = 0;
     }
-    while (rc >= 0 && rc != JP_SPOOL_END && post->next_run_size == 0 &&
+    if (post->backlog.count == 0)
+        post->backlog_apart = false;
+    while (rc >= 0 && rc != JP_SPOOL_END && post->next_run_size == 0 && !post->backlog_apart &&
            jp_post_queue_room(&post->backlog, JP_BLOCK_BYTES_MAX)) {
         rc = jp_spool_next(spool, &frame);
         note_unread(post, rc);

@@ -224,6 +224,8 @@ struct jp_post {
     bool backlog_run_known;
     uint64_t backlog_run_no; // 0 unknown
     struct jp_post_anchor backlog_anchor;
+    uint64_t backlog_anchor_in; // the segment that it stands in
+    bool backlog_apart;         // a block of another run, without a RUN, waits until `backlog` is empty
     struct jp_post_past past;
     uint8_t *next_run; // payload of a RUN that waits until `backlog` is empty
     size_t next_run_size;

@@ -620,6 +620,104 @@ static void a_gap_comes_again_to_a_silent_collector(void **state)
     assert_true(status_number("lost", "damaged", "windows") == 10.0);
 }
 
+// A run whose RUN is damaged ----------------------------------------------------------------------
+// Records messages that name this boot.
+static int of_boot(const char *boot)
+{
+    int n = 0;
+
+    for (int i = 0; i < world->log->count; i++) {
+        const struct world_message *message = &world->log->messages[i];
+
+        n += strcmp(message->leaf, "records") == 0 &&
+             memmem(world->log->arena + message->at, message->size, boot, strlen(boot)) != NULL;
+    }
+    return n;
+}
+
+static void next_boot(uint64_t run, enum jp_clock_state clock, int64_t off_ms)
+{
+    world_stop_meter(world);
+    world_post(world, 2, true);
+    world_reboot(world);
+    world_start_meter(world, run);
+    world_anchor(world, clock, off_ms);
+    world->next_seq = 0;
+    offline(40);
+}
+
+// Three boots; of the second, which never learned the time, the RUN is damaged.
+static void three_boots(void)
+{
+    char boots[3][37];
+    const struct subscriber_run *run;
+
+    world_anchor(world, JP_CLOCK_SYNCED, 5000000000000);
+    offline(40);
+    memcpy(boots[0], world->run.boot, sizeof boots[0]);
+    next_boot(RUN + 1, JP_CLOCK_UNSYNCED, 99);
+    memcpy(boots[1], world->run.boot, sizeof boots[1]);
+    next_boot(RUN + 2, JP_CLOCK_SYNCED, 7000000000000);
+    memcpy(boots[2], world->run.boot, sizeof boots[2]);
+    in_segment = 3; // 2 has the end of the first run
+    damage(JP_FRAME_RUN, 0);
+    world->config.mqtt.backlog_blocks_per_s = 1; // a message for each
+    online(60);
+    for (int i = 0; i < 3; i++) {
+        run = subscriber_run(&got, RUN + (uint64_t)i);
+        assert_non_null(run);
+        assert_int_equal(run->windows, 40);
+        assert_int_equal(run->doubled, 0);
+        assert_int_equal(of_boot(boots[i]), 4);
+    }
+    run = subscriber_run(&got, RUN + 1);
+    assert_string_equal(run->clock, "unsynced");
+    assert_true(run->off_ms == 99);
+    assert_int_equal(run->run_no, 2);
+    run = subscriber_run(&got, RUN + 2);
+    assert_true(run->off_ms == 7000000000000);
+    assert_true(got.ordered && got.gaps == 0);
+}
+
+static void a_run_whose_frame_is_damaged_keeps_its_boot_and_clock(void **state)
+{
+    (void)state;
+    three_boots();
+}
+
+// The first boot's frames stay, and with them the time that it learned.
+static void a_run_whose_frame_is_damaged_takes_no_clock_of_another(void **state)
+{
+    (void)state;
+    world->config.mqtt.release = JP_RELEASE_COLLECTOR;
+    three_boots();
+}
+
+// Two runs of one boot in one segment: the RUN between them is damaged, and a block of the second.
+static void a_run_whose_frame_is_damaged_is_told_apart(void **state)
+{
+    const struct subscriber_run *run;
+
+    (void)state;
+    world->metering = false;
+    for (int i = 0; i < 30; i++)
+        world_append_window(world);
+    world_stop_meter(world);
+    world_start_meter(world, RUN + 1);
+    world->next_seq = 0;
+    offline(40);
+    damage(JP_FRAME_RUN, 1);
+    damage(JP_FRAME_BLOCK, 3);
+    online(60);
+    run = subscriber_run(&got, RUN + 1);
+    assert_non_null(run);
+    assert_int_equal(subscriber_run(&got, RUN)->windows, 30);
+    assert_int_equal(run->windows, 30);
+    for (int seq = 0; seq < 40; seq++)
+        assert_true(run->seen[seq] != run->in_gap[seq]);
+    assert_true(got.ordered && got.gaps == 1);
+}
+
 // Half of a block in JSON ------------------------------------------------------------------------
 static bool is_confirmed;
 
@@ -738,6 +836,9 @@ int main(void)
         TEST(a_gap_releases_itself_alone),
         TEST(a_gap_waits_for_the_collector_with_its_block),
         TEST(a_gap_comes_again_to_a_silent_collector),
+        TEST(a_run_whose_frame_is_damaged_keeps_its_boot_and_clock),
+        TEST(a_run_whose_frame_is_damaged_takes_no_clock_of_another),
+        TEST(a_run_whose_frame_is_damaged_is_told_apart),
         TEST(half_a_block_that_the_collector_has_takes_nothing_of_the_next),
         TEST(history_that_is_kept_is_not_pending),
         TEST(stray_files_hide_nothing_that_is_pending),
