@@ -87,21 +87,18 @@ int jp_post_park(struct jp_post *post, struct jp_post_queue *queue)
 
     if (!post->store.open || !item || item->kind != JP_POST_BLOCK)
         return -EINVAL;
-    gap.windows = 0;
-    snprintf(gap.reason, sizeof gap.reason, "refused");
-    if (jp_post_gap_add(&gap, block, item->size, part)) {
-        jp_post_leave_out(post, queue);
-        return 0;
-    }
-    size = jp_gap_encode(&gap, bytes, sizeof bytes);
-    if (size < 0)
-        return size;
     rc = keep(post, &parked);
     if (rc) {
         jp_log_error("%s/refused cannot take a block that the broker refuses: %s", post->in->config->paths_spool,
                      strerror(-rc));
         return rc;
     }
+    gap.windows = 0;
+    snprintf(gap.reason, sizeof gap.reason, "refused");
+    rc = jp_post_gap_add(&gap, block, item->size, part);
+    size = rc ? rc : jp_gap_encode(&gap, bytes, sizeof bytes);
+    if (size < 0)
+        return size;
     jp_log_error("the broker does not take the content of windows %llu to %llu: kept in %s/refused, a gap is sent",
                  (unsigned long long)gap.first_seq, (unsigned long long)gap.last_seq, post->in->config->paths_spool);
     jp_post_lost(post, &gap);

@@ -436,9 +436,6 @@ void jp_post_head(struct jp_post *post, const struct jp_run *run, const struct j
 void jp_post_send_records(struct jp_post *post, struct jp_post_queue *queue);
 void jp_post_records_delivered(struct jp_post *post);
 void jp_post_records_failed(struct jp_post *post, int reason, const char *text);
-// The queue's first block is whole by its CRC but not by its content: nobody can read it, and what follows must not
-// wait for it.
-void jp_post_leave_out(struct jp_post *post, struct jp_post_queue *queue);
 
 // posting_items.c: what a queue holds beside blocks, as messages. The size, -EMSGSIZE, or -EBADMSG.
 int jp_post_item_message(struct jp_post *post, const struct jp_post_item *item, const uint8_t *bytes,
@@ -461,8 +458,7 @@ int jp_post_aside_store(struct jp_post *post);
 void jp_post_aside_again(struct jp_post *post);
 // The backlog's item that ends at `end` stands aside.
 bool jp_post_is_aside(const struct jp_post *post, struct jp_pos end);
-// posting_park.c: the queue's first block goes to the folder `refused`, a gap takes its place; one that cannot be read
-// is left out. 0, or -errno and it stays.
+// posting_park.c: the queue's first block goes to the folder `refused`, a gap takes its place.
 int jp_post_park(struct jp_post *post, struct jp_post_queue *queue);
 
 // posting_live.c: sends live where a window for it was closed since the last one, and says when to look again.

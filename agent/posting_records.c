@@ -97,7 +97,8 @@ static void refuse(struct jp_post *post, const char *why)
     jp_post_refused(post, JP_LEAF_RECORDS, why);
 }
 
-void jp_post_leave_out(struct jp_post *post, struct jp_post_queue *queue)
+// Whole by its CRC but not by its content: nobody can read it, and what follows must not wait for it.
+static void leave_out(struct jp_post *post, struct jp_post_queue *queue)
 {
     const struct jp_post_item *item = jp_post_first(queue, NULL);
 
@@ -122,7 +123,7 @@ void jp_post_send_records(struct jp_post *post, struct jp_post_queue *queue)
     post->moved = false;
     post->speaker = jp_post_device(post, queue->run);
     if (size == -EBADMSG) {
-        jp_post_leave_out(post, queue);
+        leave_out(post, queue);
     } else if (size == -EMSGSIZE) {
         refuse(post, "a block is larger than its largest packet");
         jp_post_back_off(post, &post->item, false);

@@ -12,7 +12,6 @@
 #include <sys/mman.h>
 
 #include "block.h"
-#include "cbor.h"
 #include "make_windows.h"
 #include "spool.h"
 
@@ -306,86 +305,6 @@ static void what_is_parked_is_not_released_and_no_part_of_the_spool_beside_it(vo
     assert_int_equal(blocks, 2);
 }
 
-static void preface(void *context, struct jp_spool *spool)
-{
-    static uint8_t bytes[JP_PAYLOAD_MAX];
-    int size = jp_run_encode(context, bytes, sizeof bytes);
-
-    assert_int_equal(jp_spool_append(spool, JP_FRAME_RUN, bytes, (size_t)size), 0);
-}
-
-// A block of five windows whose columns have one.
-static size_t make_senseless(uint8_t *bytes, size_t size)
-{
-    struct jp_cbor_out out;
-
-    jp_cbor_out_init(&out, bytes, size);
-    jp_cbor_put_array(&out, 9);
-    jp_cbor_put_uint(&out, 0x50);
-    jp_cbor_put_uint(&out, 5); // seq, windows, t0_ms, dt_ms
-    jp_cbor_put_uint(&out, 5);
-    jp_cbor_put_int(&out, 0);
-    jp_cbor_put_int(&out, 1000);
-    jp_cbor_put_array(&out, 1);
-    jp_cbor_put_text(&out, "r0");
-    jp_cbor_put_null(&out);
-    jp_cbor_put_array(&out, 1);
-    jp_cbor_put_array(&out, 2);
-    jp_cbor_put_int(&out, 1);
-    jp_cbor_put_array(&out, 1);
-    jp_cbor_put_int(&out, 1);
-    jp_cbor_put_map(&out, 0);
-    assert_false(out.failed);
-    return out.used;
-}
-
-static void store_senseless_block(void)
-{
-    static struct jp_spool spool;
-    static struct jp_run run;
-    struct jp_spool_now now = {.boot_ms = 1000};
-    struct jp_spool_config config = {.fs = &jp_fs_real,
-                                     .dir = world->config.paths_spool,
-                                     .max_bytes = SPOOL_BYTES,
-                                     .header = {.spool_id = {7}, .device = "bench-1", .tool = "test"},
-                                     .calls = {&run, preface, NULL}};
-    uint8_t bytes[64];
-
-    make_run(&run, 0x50, 1, 10);
-    memcpy(config.header.boot, run.boot, sizeof config.header.boot);
-    assert_int_equal(jp_spool_open(&spool, &config, &now), 0);
-    assert_int_equal(jp_spool_append(&spool, JP_FRAME_BLOCK, bytes, make_senseless(bytes, sizeof bytes)), 0);
-    assert_int_equal(jp_spool_commit(&spool, &now), 0);
-    jp_spool_close(&spool, &now);
-}
-
-static void a_refused_block_that_makes_no_sense_is_left_out(void **state)
-{
-    char refused[JP_PATH_MAX + 16];
-    int delivered = 0;
-    bool damaged = false;
-
-    (void)state;
-    store_senseless_block();
-    for (int i = 0; i < 10; i++)
-        world_append_window(world);
-    world->each_second = world_go_up;
-    world->refuse = 0x99;
-    world->refusals = 8; // five are its own
-    world_post(world, 120, true);
-    for (int i = 0; i < world->log->count; i++) {
-        const struct world_message *message = &world->log->messages[i];
-        const char *text = (const char *)world->log->arena + message->at;
-
-        delivered += message->delivered && strcmp(message->leaf, "records") == 0;
-        damaged |= strcmp(message->leaf, "status") == 0 && memmem(text, message->size, "\"damaged\"", 9);
-    }
-    assert_true(damaged);
-    assert_int_equal(delivered, 1);
-    snprintf(refused, sizeof refused, "%s/refused", world->config.paths_spool);
-    assert_true(jp_hot_bytes(&jp_fs_real, refused) <= 0);
-}
-
 int main(void)
 {
 #define TEST(name) cmocka_unit_test_setup_teardown(name, setup, teardown)
@@ -393,7 +312,6 @@ int main(void)
         TEST(runs_without_end_leave_room_for_the_newest),
         TEST(a_run_that_goes_on_keeps_its_number),
         TEST(what_is_parked_is_not_released_and_no_part_of_the_spool_beside_it),
-        TEST(a_refused_block_that_makes_no_sense_is_left_out),
         cmocka_unit_test(what_goes_while_the_disk_fails_is_told_and_counted_once),
     };
 
