@@ -11,6 +11,8 @@
 #include <stdio.h>
 #include <string.h>
 
+#define UNREAD_MAX 64 // places that cannot be read
+
 // How far the windows are accounted for before a block.
 struct end {
     bool known, mj_known, ms_known;
@@ -133,7 +135,7 @@ static void recall(struct jp_post *post, const struct jp_frame *block, uint64_t 
     struct jp_pos from = {post->store.spool.cursor.segment, 0};
     struct jp_spool_reader reader;
     struct jp_frame frame;
-    int rc;
+    int rc, unread = 0;
 
     if (past->known)
         from = past->at;
@@ -143,7 +145,12 @@ static void recall(struct jp_post *post, const struct jp_frame *block, uint64_t 
     if (jp_spool_reader_open(&reader, post->in->fs, post->in->config->paths_spool, from))
         return;
     reader.end = block->at;
-    while ((rc = jp_spool_reader_next(&reader, &frame)) >= 0 && rc != JP_SPOOL_END) {
+    while ((rc = jp_spool_reader_next(&reader, &frame)) != JP_SPOOL_END && unread < UNREAD_MAX) {
+        if (rc < 0) {
+            unread++;
+            jp_spool_reader_pass(&reader, &frame);
+            continue;
+        }
         if (rc != JP_SPOOL_FRAME || jp_pos_compare(frame.at, from) < 0)
             continue;
         if (frame.type == JP_FRAME_BLOCK)

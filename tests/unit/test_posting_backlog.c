@@ -93,13 +93,14 @@ static void online(int seconds)
 
 // Segments that cannot be opened -----------------------------------------------------------------
 static struct jp_fs door;
+static const char *closed_name;
 static int closed_until, open_error;
 static bool told_at_once, told_later;
 
 static int door_open(const struct jp_fs *self, const char *path, enum jp_fs_open how)
 {
     (void)self;
-    if (how == JP_FS_READ && strstr(path, "/00000001.jps") && world->seconds < closed_until)
+    if (how == JP_FS_READ && strstr(path, closed_name) && world->seconds < closed_until)
         return open_error;
     return jp_fs_real.open(&jp_fs_real, path, how);
 }
@@ -109,6 +110,7 @@ static void close_the_first(int error, int seconds)
     door = jp_fs_real;
     door.open = door_open;
     world->flash = &door;
+    closed_name = "/00000001.jps";
     open_error = error;
     closed_until = world->seconds + seconds;
     told_at_once = told_later = false;
@@ -423,6 +425,26 @@ static void damage_where_a_segment_begins_is_told(void **state)
     online(60);
     assert_balanced(4090);
     assert_int_equal(got.gaps, 1);
+}
+
+// Behind it stands a gap that tells of itself. The block before has left by then: nobody knows the joules.
+static void a_segment_that_cannot_be_opened_is_told_as_a_gap(void **state)
+{
+    const struct subscriber_run *run;
+
+    (void)state;
+    offline(100);
+    offline(100);
+    append_gap(200, 209);
+    offline(90);
+    close_the_first(-EACCES, 100000);
+    closed_name = "/00000002.jps";
+    online(90);
+    run = subscriber_run(&got, RUN);
+    for (int seq = 0; seq < 300; seq++)
+        assert_true(run->seen[seq] != run->in_gap[seq]);
+    assert_int_equal(got.gaps, 2);
+    assert_true(status_number("lost", "damaged", "windows") == 100.0);
 }
 
 static int down_from, down_until;
@@ -830,6 +852,7 @@ int main(void)
         TEST(a_gap_before_the_damage_is_taken_off),
         TEST(a_gap_within_the_damage_is_taken_off),
         TEST(damage_where_a_segment_begins_is_told),
+        TEST(a_segment_that_cannot_be_opened_is_told_as_a_gap),
         TEST(what_went_out_without_the_spool_is_in_no_gap),
         TEST(what_went_out_before_the_start_is_in_no_gap),
         TEST(what_the_collector_has_is_in_no_gap),
