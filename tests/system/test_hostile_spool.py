@@ -251,7 +251,8 @@ class Hostile(unittest.TestCase):
                 make(path)
                 expect = () if name.endswith(".jps") else self.windows
                 segment = name.endswith(".jps")
-                _, status = self.works(expect, ["segment 1 at 0"] if segment else (), verify=int(segment))
+                _, status = self.works(expect, ["segment 1 at 0"] if segment else (), ["damaged"] if segment else (),
+                                       verify=int(segment))
                 self.assertEqual(status["degraded"], ["damaged"] if segment else [])
 
     def test_links(self):
