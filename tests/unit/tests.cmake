@@ -55,9 +55,6 @@ jp_unit_test(posting_backlog post_world PkgConfig::JANSSON)
 jp_unit_test(posting_power post_world faulty_fs PkgConfig::JANSSON)
 jp_unit_test(posting_registers post_world PkgConfig::JANSSON m)
 set_tests_properties(unit.posting_registers PROPERTIES TIMEOUT 180) # 200 lives, a process for each kill
-if(JOULEPOST_TWIN)
-  set_tests_properties(unit.posting_registers.sanitized PROPERTIES TIMEOUT 400)
-endif()
 jp_unit_test(config_files jp_agent)
 jp_unit_test(record jp_agent faulty_fs)
 jp_unit_test(metering jp_agent)
@@ -70,3 +67,8 @@ target_include_directories(made_load PUBLIC ${CMAKE_CURRENT_SOURCE_DIR}/unit)
 target_link_libraries(made_load PUBLIC jp_measure)
 jp_unit_test(golden jp_keep jp_send made_load)
 jp_unit_test(capacity jp_keep jp_send made_load)
+# Exhaustive ones, ten times as slow with sanitizers.
+if(JOULEPOST_TWIN)
+  set_tests_properties(unit.spool_power.sanitized unit.posting_power.sanitized unit.posting_registers.sanitized
+                       unit.capacity.sanitized PROPERTIES LABELS long TIMEOUT 400)
+endif()
