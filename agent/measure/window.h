@@ -51,7 +51,7 @@ int jp_window_encode(const struct jp_window *window, void *buffer, size_t size);
 int jp_window_decode(struct jp_window *window, const void *bytes, size_t size);
 
 // Energy counted without its windows: what a full hot spool folded away. It tells by itself whose joules they are, as
-// the run it names may be gone. More windows than first_seq to last_seq holds: those of later runs were added.
+// the run it names may be gone. More windows than first_seq to last_seq holds: later windows or runs were added.
 struct jp_gap {
     uint64_t run, first_seq, last_seq, windows;
     int64_t t0_ms;   // BOOTTIME of the first window's start
