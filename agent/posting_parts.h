@@ -447,7 +447,6 @@ void jp_post_back_off(const struct jp_post *post, struct jp_post_retry *retry, b
 // `leaf` is refused: said once until it is taken again.
 void jp_post_refused(struct jp_post *post, enum jp_leaf leaf, const char *why);
 void jp_post_taken(struct jp_post *post, enum jp_leaf leaf);
-void jp_post_recount(struct jp_post *post);
 // The queue's first item, an event or gap, stands aside; it stays in the queue as well.
 void jp_post_put_aside(struct jp_post *post, struct jp_post_queue *queue);
 void jp_post_send_aside(struct jp_post *post);

@@ -26,7 +26,7 @@ void jp_post_back_off(const struct jp_post *post, struct jp_post_retry *retry, b
     retry->next_ns = post->in->clock->mono_ns(post->in->clock) + retry->delay_s * JP_NS_PER_S;
 }
 
-void jp_post_recount(struct jp_post *post)
+static void recount(struct jp_post *post)
 {
     bool meta = post->refused_leaves & 1U << JP_LEAF_META;
     uint64_t now = post->refused_blocks + (uint64_t)post->aside_count + meta;
@@ -47,13 +47,13 @@ void jp_post_refused(struct jp_post *post, enum jp_leaf leaf, const char *why)
     if (!(post->refused_leaves & 1U << leaf))
         jp_log_warning("the broker does not take %s (%s); it is kept and tried again", leaf_words[leaf], why);
     post->refused_leaves |= 1U << leaf;
-    jp_post_recount(post);
+    recount(post);
 }
 
 void jp_post_taken(struct jp_post *post, enum jp_leaf leaf)
 {
     post->refused_leaves &= ~(1U << leaf);
-    jp_post_recount(post);
+    recount(post);
 }
 
 static void drop(struct jp_post *post, int i)
@@ -99,7 +99,7 @@ void jp_post_put_aside(struct jp_post *post, struct jp_post_queue *queue)
     } else {
         jp_log_error("no memory for a refused event or gap: it is given up");
     }
-    jp_post_recount(post);
+    recount(post);
 }
 
 void jp_post_aside_again(struct jp_post *post)
@@ -107,7 +107,7 @@ void jp_post_aside_again(struct jp_post *post)
     for (int i = post->aside_count - 1; i >= 0; i--)
         if (post->aside[i].stored && (i > 0 || post->sending != JP_POST_ASIDE)) // that one is under way
             drop(post, i);
-    jp_post_recount(post);
+    recount(post);
 }
 
 void jp_post_send_aside(struct jp_post *post)
@@ -129,7 +129,7 @@ void jp_post_aside_delivered(struct jp_post *post)
 {
     drop(post, 0);
     post->beside = (struct jp_post_retry){0, 0};
-    jp_post_recount(post);
+    recount(post);
     jp_post_release(post); // the durable spool may have waited for it
 }
 

@@ -474,6 +474,21 @@ void world_end(struct world *world)
     munmap(world->log, sizeof *world->log);
 }
 
+struct world *world_new(int channels, int block_windows)
+{
+    struct world *world = mmap(NULL, sizeof *world, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
+
+    must(world != MAP_FAILED);
+    world_begin(world, channels, block_windows);
+    return world;
+}
+
+void world_delete(struct world *world)
+{
+    world_end(world);
+    munmap(world, sizeof *world);
+}
+
 void world_append(struct world *world, uint8_t type, const void *payload, int size)
 {
     must(size >= 0);

@@ -70,6 +70,9 @@ struct world {
 
 void world_begin(struct world *world, int channels, int block_windows);
 void world_end(struct world *world);
+// The same in shared memory, as world_post_forked() needs it.
+struct world *world_new(int channels, int block_windows);
+void world_delete(struct world *world);
 // A new run of meter, its RUN and ANCHOR frames appended.
 void world_start_meter(struct world *world, uint64_t run_id);
 // It ends as it should, and metering with it.

@@ -10,7 +10,6 @@
 #include <stddef.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/mman.h>
 #include <unistd.h>
 
 #include "block.h"
@@ -28,9 +27,7 @@ static int in_segment; // whose frames are damaged
 static int setup(void **state)
 {
     (void)state;
-    world = mmap(NULL, sizeof *world, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
-    assert_true(world != MAP_FAILED);
-    world_begin(world, 2, 10);
+    world = world_new(2, 10);
     world_start_meter(world, RUN);
     world->config.mqtt.status_s = 1;
     in_segment = 1;
@@ -40,8 +37,7 @@ static int setup(void **state)
 static int teardown(void **state)
 {
     (void)state;
-    world_end(world);
-    munmap(world, sizeof *world);
+    world_delete(world);
     return 0;
 }
 

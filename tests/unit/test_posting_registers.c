@@ -9,7 +9,6 @@
 #include <stdarg.h>
 #include <stddef.h>
 #include <stdlib.h>
-#include <sys/mman.h>
 #include <unistd.h>
 
 #include "log.h"
@@ -82,9 +81,7 @@ static void begin_run(void)
 
 static void setup_world(void)
 {
-    world = mmap(NULL, sizeof *world, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
-    assert_true(world != MAP_FAILED);
-    world_begin(world, 2, 10);
+    world = world_new(2, 10);
     strcpy(world->config.location.country, "");
     world->config.location.intensity_g_per_kwh = 400;
     world->config.spool.checkpoint_s = 60;
@@ -94,8 +91,7 @@ static void setup_world(void)
 
 static void teardown_world(void)
 {
-    world_end(world);
-    munmap(world, sizeof *world);
+    world_delete(world);
 }
 
 static void lose_state(void)

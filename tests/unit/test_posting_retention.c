@@ -9,7 +9,6 @@
 #include <stddef.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/mman.h>
 
 #include "block.h"
 #include "make_windows.h"
@@ -26,9 +25,7 @@ static struct subscriber got;
 static int setup(void **state)
 {
     (void)state;
-    world = mmap(NULL, sizeof *world, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
-    assert_true(world != MAP_FAILED);
-    world_begin(world, 2, 10);
+    world = world_new(2, 10);
     world->config.spool.max_bytes = 1;
     world_start_meter(world, RUN);
     world->metering = false;
@@ -38,8 +35,7 @@ static int setup(void **state)
 static int teardown(void **state)
 {
     (void)state;
-    world_end(world);
-    munmap(world, sizeof *world);
+    world_delete(world);
     return 0;
 }
 
