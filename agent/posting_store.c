@@ -241,7 +241,7 @@ static int commit(struct jp_post *post, int count)
 static struct jp_post_mark book(struct jp_post *post, int count)
 {
     struct jp_post_store *store = &post->store;
-    struct jp_post_mark mark = {.end = jp_spool_end(&store->spool)};
+    struct jp_post_mark mark = {.end = store->spool.committed};
 
     for (int i = 0; i < count; i++) {
         const struct jp_post_item *item = &post->fresh.items[i];

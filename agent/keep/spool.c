@@ -151,6 +151,7 @@ int jp_spool_commit(struct jp_spool *spool, const struct jp_spool_now *now)
     rc = note(spool, jp_spool_flush(spool), now);
     if (rc)
         return rc;
+    spool->committed = spool->reader.end;
     trim(spool, now);
     return 0;
 }

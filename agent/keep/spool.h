@@ -117,6 +117,8 @@ struct jp_spool {
     // To be read by the owner.
     int error;            // 0, or the -errno of the last attempt to write: the spool is degraded, frames are held
     struct jp_pos cursor; // everything below is released
+    // Behind the last frame that the last commit was given; GAPs of what had to go may follow at once.
+    struct jp_pos committed;
     int64_t used_bytes;   // of all segments and the spare
     uint64_t lowest;      // number of the oldest segment, 0 none
     uint64_t highest;     // the highest number ever seen

@@ -207,6 +207,21 @@ static void a_spool_made_smaller_shrinks_in_short_turns(void **state)
     rig_close(&rig);
 }
 
+// Whoever has its own frames released must not release those GAPs with them.
+static void gaps_of_what_went_lie_behind_what_was_committed(void **state)
+{
+    (void)state;
+    rig.size = RIG_BIG;
+    rig.max_bytes = 1 << 20;
+    assert_int_equal(rig_open(&rig), 0);
+    while (rig.spool.counts.dropped == 0) {
+        assert_int_equal(rig_append(&rig, 1), 0);
+        assert_true(jp_pos_compare(rig.spool.committed, jp_spool_end(&rig.spool)) == 0 || rig.spool.counts.dropped > 0);
+    }
+    assert_true(jp_pos_compare(rig.spool.committed, jp_spool_end(&rig.spool)) < 0);
+    rig_close(&rig);
+}
+
 // What goes says as much as it was.
 static void weigh_in_vain(void *context, struct jp_spool *spool, enum jp_spool_reason reason,
                           const struct jp_segment_header *header, const struct jp_frame *frame)
@@ -335,6 +350,7 @@ int main(void)
         cmocka_unit_test_setup_teardown(a_start_in_the_middle_hands_out_what_is_in_force_first, fresh, clean),
         cmocka_unit_test_setup_teardown(the_oldest_goes_at_max_bytes_and_gaps_say_what, fresh, clean),
         cmocka_unit_test_setup_teardown(a_spool_made_smaller_shrinks_in_short_turns, fresh, clean),
+        cmocka_unit_test_setup_teardown(gaps_of_what_went_lie_behind_what_was_committed, fresh, clean),
         cmocka_unit_test_setup_teardown(gaps_that_take_the_room_of_what_goes_end_a_turn, fresh, clean),
         cmocka_unit_test_setup_teardown(kept_history_goes_at_max_bytes_and_is_no_loss, fresh, clean),
         cmocka_unit_test_setup_teardown(old_days_go_by_a_right_clock_only, fresh, clean),
