@@ -119,9 +119,9 @@ struct jp_spool {
     struct jp_pos cursor; // everything below is released
     // Behind the last frame that the last commit was given; GAPs of what had to go may follow at once.
     struct jp_pos committed;
-    int64_t used_bytes;   // of all segments and the spare
-    uint64_t lowest;      // number of the oldest segment, 0 none
-    uint64_t highest;     // the highest number ever seen
+    int64_t used_bytes;              // of all segments and the spare
+    uint64_t lowest;                 // number of the oldest segment, 0 none
+    uint64_t highest;                // the highest number ever seen
     struct jp_segment_header header; // of the open segment and template of the next; spool_id is the spool's own
     struct jp_spool_counts counts;
     struct jp_spool_reader reader; // reader.file.header: of the segment the last frame came from
