@@ -11,8 +11,8 @@
 
 // The board --------------------------------------------------------------------------------------
 #define JP_CHANNELS_MAX 64 // rails and counters: 8 packages x (package, core, uncore, dram) + 32 rails
-#define JP_GAUGES_MAX 32
-#define JP_SOURCES_MAX 32 // open driver instances: one a chip, one a counter group
+#define JP_GAUGES_MAX 48   // 12 temperatures + 12 frequencies and loads + an alarm for each of 24 rails
+#define JP_SOURCES_MAX 32  // open driver instances: one a chip, one a counter group
 
 // Measuring --------------------------------------------------------------------------------------
 // |power| up to 1 MW: the trapezoid's sum of two is 2e12 uW; its product with a time is taken in parts
@@ -41,8 +41,8 @@
 // Nothing is looked for beyond this in a segment: a foreign file costs at most one pass over so much. The
 // writer stays below: hot segments end at 4 x 8 MiB + one frame.
 #define JP_SEGMENT_MAX 67108864
-// Worst WINDOW: 64 channels x (mJ 9 + run 9 + raw 9 + cover 12 + mv, ma, peak 27) + 32 gauges x 9
-// + 64 of heads = 4,576 bytes.
+// Worst WINDOW: 64 channels x (mJ 9 + run 9 + raw 9 + cover 12 + mv, ma, peak 27) + 48 gauges x 9
+// + 64 of heads = 4,720 bytes.
 #define JP_WINDOW_BYTES_MAX 6144
 // Worst BLOCK, 64 channels x 30 windows: e 9, mv 5, ma 5, peak 9, cover 12 bytes each = 76,800, more
 // than a payload: the packer then closes a block early, at the last window that fits.
