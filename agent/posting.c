@@ -135,6 +135,7 @@ static int turn(struct jp_post *post, int64_t until)
     jp_post_take_news(post);
     upkeep(post);
     jp_post_pump(post);
+    jp_post_tell(post);
     return 0;
 }
 
@@ -321,12 +322,14 @@ int jp_posting_run(const struct jp_posting *posting)
 
     if (rc == 0) {
         jp_post_read(post);
+        jp_post_tell(post);
         jp_notify_state(post->notify_fd, "READY=1");
         while (rc == 0 && !*posting->stop)
             rc = turn(post, deadline(post));
         jp_notify_state(post->notify_fd, "STOPPING=1");
         if (rc == 0)
             finish(post);
+        jp_post_tell_end(post);
     } else if (post && rc != -EWOULDBLOCK) {
         jp_log_error("cannot use %s: %s", posting->config->paths_hot, strerror(-rc));
     }

@@ -90,6 +90,7 @@ static void on_up(struct jp_post *post, const struct jp_news *news)
     if (news->reason)
         complain(post, "subscription", news->text);
     post->up = true;
+    post->down_why[0] = '\0';
     post->up_ns = now;
     post->settled = false;
     post->max_packet = news->max_packet ? news->max_packet : UINT32_MAX;
@@ -107,6 +108,7 @@ static void on_down(struct jp_post *post, const char *text)
     judge_connection(post);
     post->flapping = post->flapping || !post->settled;
     post->up = false;
+    snprintf(post->down_why, sizeof post->down_why, "%s", text);
     complain(post, "connection lost", text);
 }
 
@@ -121,6 +123,7 @@ static void on_news(struct jp_post *post, struct jp_news *news)
         break;
     case JP_NEWS_REFUSED:
         post->up = false;
+        memcpy(post->down_why, news->text, sizeof post->down_why);
         complain(post, "cannot connect", news->text);
         break;
     case JP_NEWS_DELIVERED:

@@ -284,6 +284,14 @@ struct jp_post {
     int said_count;
     int64_t up_ns;
     bool settled, flapping;
+    char down_why[160]; // the last complaint, while down
+    struct {
+        int64_t ns; // MONOTONIC, 0 never
+        bool up;
+        char down_why[160];
+        unsigned degraded;
+        int64_t since_ms; // BOOTTIME of the link's state
+    } told_here;
     struct {
         unsigned degraded;
         uint64_t refused, lost;
@@ -468,8 +476,14 @@ bool jp_post_meta_ready(const struct jp_post *post); // due, and it can be sent
 
 // posting_report.c: writes into post->message. The size, or -errno.
 int jp_post_status(struct jp_post *post);
+void jp_post_status_now(struct jp_post *post, struct jp_status *status);
 int jp_post_meta(struct jp_post *post);
 bool jp_post_status_changed(struct jp_post *post);
+
+// posting_told.c: paths.hot/post.json, what programs of this machine may know of post; written anew when the link or
+// what is degraded changes, and now and then. Its end says that no post runs.
+void jp_post_tell(struct jp_post *post);
+void jp_post_tell_end(struct jp_post *post);
 
 // posting_incoming.c: a message on a subscription.
 void jp_post_incoming(struct jp_post *post, const struct jp_news *news);

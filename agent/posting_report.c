@@ -106,7 +106,7 @@ static void judge_room(struct jp_post *post)
         post->degraded |= JP_POST_HOT_FULL;
 }
 
-int jp_post_status(struct jp_post *post)
+void jp_post_status_now(struct jp_post *post, struct jp_status *status)
 {
     static const struct {
         unsigned bit;
@@ -116,9 +116,10 @@ int jp_post_status(struct jp_post *post)
         {JP_POST_HOT_ERROR, "io_error"},    {JP_POST_SILENT, "meter_silent"}, {JP_POST_DISK_FULL, "disk_full"},
         {JP_POST_DISK_ERROR, "disk_error"},
     };
-    enum jp_clock_state clock = post->in->clock->sync(post->in->clock, NULL);
-    struct jp_status status = {
-        .clock = jp_clock_state_name(clock),
+    int n = 0;
+
+    *status = (struct jp_status){
+        .clock = jp_clock_state_name(post->in->clock->sync(post->in->clock, NULL)),
         .pending_windows = post->pending_windows + jp_post_backlog_windows(post),
         .pending_bytes = post->pending_bytes,
         .loss_window_s = jp_config_loss_window_s(post->in->config),
@@ -127,25 +128,29 @@ int jp_post_status(struct jp_post *post)
         .rss_kb = rss_kb(post),
         .flash_bytes = (int64_t)post->state.bytes,
     };
-    int n = 0;
-
     if (post->store.open) {
-        status.pending_bytes += jp_spool_pending_bytes(&post->store.spool);
-        status.flash_bytes += (int64_t)post->store.spool.counts.flash_bytes;
+        status->pending_bytes += jp_spool_pending_bytes(&post->store.spool);
+        status->flash_bytes += (int64_t)post->store.spool.counts.flash_bytes;
     }
-
     judge_silence(post);
     judge_room(post);
     if (post->degraded & JP_POST_HOT_FULL) // meter folds its windows
         post->degraded &= ~(unsigned)JP_POST_SILENT;
-    memcpy(status.lost, post->lost, sizeof status.lost);
+    memcpy(status->lost, post->lost, sizeof status->lost);
     for (size_t i = 0; i < sizeof words / sizeof words[0]; i++)
         if (post->degraded & words[i].bit)
-            status.degraded[n++] = words[i].word;
+            status->degraded[n++] = words[i].word;
+}
+
+int jp_post_status(struct jp_post *post)
+{
+    struct jp_status status;
+
+    jp_post_status_now(post, &status);
     post->status_as_sent.degraded = post->degraded;
     post->status_as_sent.refused = post->refused;
     post->status_as_sent.lost = jp_post_lost_windows(post);
-    post->status_as_sent.clock = clock;
+    post->status_as_sent.clock = post->in->clock->sync(post->in->clock, NULL);
     return jp_payload_status(&status, (char *)post->message, JP_MESSAGE_MAX);
 }
 

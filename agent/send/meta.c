@@ -70,7 +70,7 @@ static json_t *total_json(const struct jp_run *run)
                      jp_method_name(run->total_method), "channels", names);
 }
 
-static json_t *factor_json(const struct jp_factor *factor, double pue)
+json_t *jp_factor_json(const struct jp_factor *factor, double pue)
 {
     if (!factor || !factor->known)
         return json_null();
@@ -95,7 +95,7 @@ json_t *jp_meta_json(const struct jp_run *run, const struct jp_factor *factor, d
                              count_or_null(facts->ram_bytes, 1), "os", "name", text_or_null(facts->os_name), "l4t",
                              text_or_null(facts->l4t), "jetpack", text_or_null(facts->jetpack), "power_mode",
                              text_or_null(facts->power_mode), "channels", channels_json(run), "total", total_json(run),
-                             "factor", factor_json(factor, pue), "spool_id", text_or_null(spool_id));
+                             "factor", jp_factor_json(factor, pue), "spool_id", text_or_null(spool_id));
 
     if (meta && facts->note[0])
         json_object_set_new(meta, "note", text_or_null(facts->note));

@@ -13,6 +13,8 @@
 #include "run.h"
 #include "window.h"
 
+#include <jansson.h>
+
 // REALTIME before this was never set by anybody: seconds since 1970 of the build.
 extern const int64_t jp_payload_build_s;
 
@@ -79,6 +81,7 @@ struct jp_status {
     double cpu_s;
     int64_t rss_kb, flash_bytes;
 };
+json_t *jp_status_json(const struct jp_status *status);
 int jp_payload_status(const struct jp_status *status, char *buffer, size_t size);
 
 int jp_payload_event(const struct jp_records_head *head, const struct jp_event *event, char *buffer, size_t size);

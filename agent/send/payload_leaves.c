@@ -104,7 +104,7 @@ static json_t *lost_json(const struct jp_status *status)
     return lost;
 }
 
-int jp_payload_status(const struct jp_status *status, char *buffer, size_t size)
+json_t *jp_status_json(const struct jp_status *status)
 {
     json_t *object = json_object(), *degraded = json_array();
 
@@ -124,7 +124,12 @@ int jp_payload_status(const struct jp_status *status, char *buffer, size_t size)
                         json_pack("{s:o, s:I, s:I}", "cpu_s", jp_json_milli(true, llround(status->cpu_s * 1000.0)),
                                   "rss_kb", (json_int_t)status->rss_kb, "flash_bytes",
                                   (json_int_t)status->flash_bytes));
-    return jp_json_dump(object, buffer, size);
+    return object;
+}
+
+int jp_payload_status(const struct jp_status *status, char *buffer, size_t size)
+{
+    return jp_json_dump(jp_status_json(status), buffer, size);
 }
 
 int jp_payload_event(const struct jp_records_head *head, const struct jp_event *event, char *buffer, size_t size)
