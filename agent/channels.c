@@ -116,14 +116,17 @@ static void check_shunt(struct jp_plan *plan, const struct jp_board_channel *kno
 {
     int64_t allowed = known->shunt_tolerance > 100 ? known->shunt_tolerance : 100;
     int64_t off = (int64_t)info->shunt_uohm - known->shunt_uohm;
+    double factor;
     char what[160];
 
     if (info->shunt_uohm <= 0 || known->shunt_uohm <= 0)
         return;
     if ((off < 0 ? -off : off) * 1000 <= allowed * known->shunt_uohm)
         return;
-    snprintf(what, sizeof what, "the kernel uses a shunt of %d micro-ohm, this board has %d: readings are off by %.3g",
-             info->shunt_uohm, known->shunt_uohm, (double)known->shunt_uohm / info->shunt_uohm);
+    factor = off < 0 ? (double)known->shunt_uohm / info->shunt_uohm : (double)info->shunt_uohm / known->shunt_uohm;
+    snprintf(what, sizeof what,
+             "the kernel uses a shunt of %d micro-ohm, this board has %d: readings are %.*f x too %s", info->shunt_uohm,
+             known->shunt_uohm, factor < 100 ? 2 : 0, factor, off < 0 ? "large" : "small");
     jp_plan_problem(plan, what, known->label,
                     "write the right value to shuntN_resistor of the chip's hwmon folder, or correct the device tree");
 }

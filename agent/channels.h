@@ -11,7 +11,7 @@
 // with a problem.
 void jp_channels_add(struct jp_plan *plan, int index);
 
-// After the last source: part_of, calibration, the total, and what the profile promised and is not there.
+// After the last source: part_of, calibration and the total.
 void jp_channels_finish(struct jp_plan *plan, const struct jp_config *config);
 
 // How many channels of the run are measured, and the roles they have together.

@@ -3,21 +3,16 @@
 #define _GNU_SOURCE
 #include "diagnose.h"
 
-#include "channels.h"
-
 #include <errno.h>
 #include <stdio.h>
 #include <string.h>
-#include <sys/vfs.h>
 
 #define BETWEEN_NS (333 * JP_NS_PER_MS)
-#define TMPFS 0x01021994
-#define RAMFS 0x858458f6
-#define BUILT_S 1792540800LL // 2026-10-21: no machine that runs this program lives earlier
 
 struct pass {
     struct jp_reading readings[JP_CHANNELS_MAX];
     int64_t t_ns; // the middle
+    int64_t took_ns;
 };
 
 static bool never_late(void *context)
@@ -34,7 +29,8 @@ static void read_source(const struct jp_source *source, const struct jp_clock *c
         pass->readings[i] = (struct jp_reading){.state = JP_WANTED, .mv = INT32_MIN, .ma = INT32_MIN};
     how.t_ns = clock->mono_ns(clock);
     source->driver->read(source->state, &how);
-    pass->t_ns = how.t_ns + (clock->mono_ns(clock) - how.t_ns) / 2;
+    pass->took_ns = clock->mono_ns(clock) - how.t_ns;
+    pass->t_ns = how.t_ns + pass->took_ns / 2;
 }
 
 static int64_t counter_step(int64_t from, int64_t to, int64_t range)
@@ -58,6 +54,12 @@ static bool power_of(const struct jp_plan *plan, int channel, const struct pass 
     return step >= 0;
 }
 
+static void take_gauge(const struct pass *passes, int i, int gauge, struct jp_power_now *now)
+{
+    now->gauge_known[gauge] = passes[1].readings[i].state == JP_GOOD;
+    now->gauge[gauge] = passes[1].readings[i].value;
+}
+
 static void take(const struct jp_plan *plan, const struct jp_source *source, const struct pass *passes,
                  struct jp_power_now *now)
 {
@@ -66,6 +68,8 @@ static void take(const struct jp_plan *plan, const struct jp_source *source, con
         const struct jp_run_channel *info = channel < 0 ? NULL : &plan->run.channels[channel];
         int64_t uw;
 
+        if (source->gauge[i] >= 0)
+            take_gauge(passes, i, source->gauge[i], now);
         if (!info)
             continue;
         now->known[channel] = power_of(plan, channel, passes, i, &uw);
@@ -89,6 +93,7 @@ void jp_diagnose_read(const struct jp_plan *plan, const struct jp_clock *clock, 
     for (int s = 0; s < plan->source_count; s++) {
         read_source(&plan->sources[s], clock, &passes[s][1]);
         take(plan, &plan->sources[s], passes[s], now);
+        now->read_ns[s] = passes[s][0].took_ns < passes[s][1].took_ns ? passes[s][0].took_ns : passes[s][1].took_ns;
     }
     now->total_known = plan->run.total_known;
     for (int i = 0; i < plan->run.channel_count; i++)
@@ -119,81 +124,108 @@ static void check_parts(struct jp_plan *plan, const struct jp_power_now *now, in
         "look again under a steady load; if it stays, the wiring differs from the profile or a shunt is wrong");
 }
 
-static const char *remedy_of(int error)
+// What an error of a sensor means, and what helps.
+static const struct reason {
+    int error;
+    const char *what, *remedy;
+} reasons[] = {
+    {EACCES, "permission denied", JP_REMEDY_PERMISSION},
+    {EPERM, "permission denied", JP_REMEDY_PERMISSION},
+    {ENODATA, "no data (ENODATA)",
+     "a rail that is off or not connected says so: look at its inN_enable, and at the board's schematic"},
+    {EIO, "the bus failed (EIO)",
+     "see `dmesg` for the I2C bus; a sensor without power or another master on the bus does this"},
+    {EREMOTEIO, "the chip is silent (EREMOTEIO)",
+     "see `dmesg` for the I2C bus; a sensor without power does not acknowledge"},
+    {ENXIO, "the chip is silent (ENXIO)", "see `dmesg` for the I2C bus; a sensor without power does not acknowledge"},
+    {ETIMEDOUT, "it timed out (ETIMEDOUT)",
+     "write 1 to `samples` of the chip's hwmon folder; if it stays, the bus is stuck: see `dmesg`, cut the power"},
+    {EAGAIN, "not ready (EAGAIN)", "what is powered down answers again under load: look again then"},
+    {ENOENT, "its file went away (ENOENT)", "load the sensor's kernel driver again, then restart the service"},
+    {ENODEV, "its device went away (ENODEV)", "load the sensor's kernel driver again, then restart the service"},
+    {EINVAL, "its file holds no number", "look at the file with `cat`, and report it with `joulepost probe --json`"},
+    {ERANGE, "its number makes no sense", "look at the file with `cat`, and report it with `joulepost probe --json`"},
+    {0, "a counter went back, or was read once only", "look again; if it stays, report it"},
+};
+
+static const struct reason *reason_of(int error)
 {
-    if (error == EACCES || error == EPERM)
-        return JP_REMEDY_PERMISSION;
-    return "read its files under /sys by hand; a switched-off rail may be silent for a while";
+    static struct reason other;
+
+    for (size_t i = 0; i < sizeof reasons / sizeof reasons[0]; i++)
+        if (reasons[i].error == error)
+            return &reasons[i];
+    other = (struct reason){error, strerror(error), "see `dmesg`; report it with `joulepost probe --json`"};
+    return &other;
+}
+
+// "A, B, C", cut with "..." where it does not fit.
+static void add_name(char *list, size_t size, const char *name)
+{
+    size_t used = strlen(list);
+
+    if (used + strlen(name) + sizeof ", ..." <= size)
+        snprintf(list + used, size - used, "%s%s", used ? ", " : "", name);
+    else if (used < sizeof "..." || strcmp(list + used - 3, "...") != 0)
+        snprintf(list + used, size - used, "...");
+}
+
+// One problem for each reason why channels of a source are silent.
+static void tell_silent(struct jp_plan *plan, const struct jp_source *source, const struct jp_power_now *now)
+{
+    bool told[JP_CHANNELS_MAX] = {false};
+
+    for (int i = 0; i < source->count; i++) {
+        int channel = source->channel[i], silent = 0;
+        char names[sizeof plan->problems[0].where] = "", what[160];
+
+        if (channel < 0 || now->known[channel] || told[i])
+            continue;
+        for (int j = i; j < source->count; j++) {
+            int other = source->channel[j];
+
+            if (other < 0 || now->known[other] || now->error[other] != now->error[channel])
+                continue;
+            told[j] = true;
+            silent++;
+            add_name(names, sizeof names, plan->run.channels[other].name);
+        }
+        snprintf(what, sizeof what, "the sensor did not answer%s: %s", silent > 1 ? " for any of them" : "",
+                 reason_of(now->error[channel])->what);
+        jp_plan_problem(plan, what, names, reason_of(now->error[channel])->remedy);
+    }
+}
+
+static bool has_powers(const struct jp_plan *plan, const struct jp_source *source)
+{
+    for (int i = 0; i < source->count; i++)
+        if (source->channel[i] >= 0 && plan->run.channels[source->channel[i]].kind == JP_POWER)
+            return true;
+    return false;
+}
+
+static void check_cost(struct jp_plan *plan, const struct jp_source *source, int64_t read_ns)
+{
+    char what[160];
+
+    if (read_ns <= plan->run.interval_ms * JP_NS_PER_MS || !has_powers(plan, source))
+        return;
+    for (int i = 0; i < plan->problem_count; i++)
+        if (strcmp(plan->problems[i].where, source->found.path) == 0)
+            return; // the chip itself has said why
+    snprintf(what, sizeof what, "one read takes %.3g s, longer than the period of %d ms", (double)read_ns / 1e9,
+             plan->run.interval_ms);
+    jp_plan_problem(plan, what, source->found.path,
+                    "set sampling.interval_ms to more than that; see `dmesg` for the I2C bus");
 }
 
 void jp_diagnose_readings(struct jp_plan *plan, const struct jp_power_now *now)
 {
-    for (int i = 0; i < plan->run.channel_count; i++) {
-        char what[160];
-
-        if (!now->known[i]) {
-            snprintf(what, sizeof what, "the sensor did not answer: %s",
-                     now->error[i] ? strerror(now->error[i]) : "no two readings in a row");
-            jp_plan_problem(plan, what, plan->run.channels[i].name, remedy_of(now->error[i]));
-        } else
+    for (int s = 0; s < plan->source_count; s++) {
+        tell_silent(plan, &plan->sources[s], now);
+        check_cost(plan, &plan->sources[s], now->read_ns[s]);
+    }
+    for (int i = 0; i < plan->run.channel_count; i++)
+        if (now->known[i])
             check_parts(plan, now, i);
-    }
-}
-
-static bool on_tmpfs(const char *path)
-{
-    char at[JP_PATH_MAX];
-    struct statfs fs;
-    char *slash;
-
-    snprintf(at, sizeof at, "%s", path);
-    while (statfs(at, &fs) != 0) {
-        slash = strrchr(at, '/');
-        if (!slash || at[1] == '\0')
-            return false;
-        slash[slash == at] = '\0';
-    }
-    return (unsigned long)fs.f_type == TMPFS || (unsigned long)fs.f_type == RAMFS;
-}
-
-// A place that the table does not have must not be replaced by a larger one without a word.
-static void check_place(struct jp_plan *plan, const struct jp_config *config)
-{
-    const char *country = config->location.country, *region = config->location.region;
-    char what[160];
-
-    if (!country[0] || config->location.intensity_g_per_kwh >= 0 || config->location.mix_count > 0)
-        return;
-    if (!jp_grid_find(country, NULL))
-        snprintf(what, sizeof what, "the grid's table has no country %s: emissions stay unknown", country);
-    else if (region[0] && !jp_grid_find(country, region))
-        snprintf(what, sizeof what, "the grid's table has no region %s of %s: the whole country's factor is taken",
-                 region, country);
-    else
-        return;
-    jp_plan_problem(plan, what, jp_grid_find(country, NULL) ? "location.region" : "location.country",
-                    "correct it, or set location.intensity_g_per_kwh");
-}
-
-void jp_diagnose_machine(struct jp_plan *plan, const struct jp_config *config, const struct jp_clock *clock)
-{
-    uint32_t roles;
-
-    if (jp_channels_measured(plan, &roles) == 0)
-        jp_plan_problem(
-            plan, "nothing is measured on this machine", plan->run.facts.board_name,
-            "load the driver of its power sensors (ina3221, intel_rapl_msr), or take the models as they are");
-    else if (!plan->run.total_known && plan->board.channel_count == 0)
-        jp_plan_problem(plan, "no profile for this board: its rails are shown, and there is no total",
-                        plan->run.facts.board_name, "write a board file (docs/boards.md)");
-    check_place(plan, config);
-    if (!on_tmpfs(config->paths_hot))
-        jp_plan_problem(plan, "the hot path is not on tmpfs: every window would be written to a disk",
-                        config->paths_hot, "set paths.hot to a folder below /run or /dev/shm");
-    if (on_tmpfs(config->paths_spool))
-        jp_plan_problem(plan, "the durable spool is on tmpfs: a reboot takes all that waits", config->paths_spool,
-                        "set paths.spool to a folder on a disk");
-    if (clock->real_ns(clock) < BUILT_S * JP_NS_PER_S)
-        jp_plan_problem(plan, "the wall clock was never set", "CLOCK_REALTIME",
-                        "start a time service (systemd-timesyncd, chrony); records are dated when it is set");
 }

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-// One reading now, and what is wrong with the machine or its configuration, each with a remedy.
+// One reading now, and what is wrong with the sensors, the machine or its configuration, each with a remedy.
 #ifndef JP_DIAGNOSE_H
 #define JP_DIAGNOSE_H
 
@@ -15,17 +15,30 @@ struct jp_power_now {
     int error[JP_CHANNELS_MAX];  // not known: positive errno of the last try, 0 when a counter went back
     bool total_known;            // every channel of the total answered
     int64_t total_uw;
+    bool gauge_known[JP_GAUGES_MAX];
+    int64_t gauge[JP_GAUGES_MAX];    // thousandths of its unit
+    int64_t read_ns[JP_SOURCES_MAX]; // one read of all channels of a source, the cheaper of the two passes
 };
 
 // Two passes over every source, a third of a second apart: counters and models need a difference. Blocks for
 // that long and for the sensors.
 void jp_diagnose_read(const struct jp_plan *plan, const struct jp_clock *clock, struct jp_power_now *now);
 
-// Adds a problem for each channel that did not answer, and for parts above their whole.
+// Adds a problem for the channels of a source that did not answer for the same reason, for a read that takes
+// longer than the period, and for parts above their whole. After jp_diagnose_machine.
 void jp_diagnose_readings(struct jp_plan *plan, const struct jp_power_now *now);
 
-// Adds a problem where nothing is measured, the hot path is not on tmpfs, the wall clock was never set, or the
-// board has no profile.
-void jp_diagnose_machine(struct jp_plan *plan, const struct jp_config *config, const struct jp_clock *clock);
+// Adds what is wrong with the machine and the places of its files: nothing measured, no profile, a container that
+// hides paths, a GPU without load, a power mode without name, no tmpfs, no clock. Does jp_diagnose_rails first.
+void jp_diagnose_machine(struct jp_plan *plan, const struct jp_site *site, const struct jp_config *config,
+                         const struct jp_clock *clock);
+
+// Adds a problem for each chip that no kernel driver serves, for rails of the profile that are not here or off, a total
+// that lacks one, rails without a label, and chips that convert slower than they are asked. True: it says why some
+// are not here.
+bool jp_diagnose_rails(struct jp_plan *plan, const struct jp_site *site);
+
+// Whether a trace plays the sensors, or would if it were right.
+bool jp_diagnose_replayed(const struct jp_plan *plan);
 
 #endif

@@ -228,6 +228,17 @@ static void tell_no_board(const struct jp_config *config, const struct jp_board 
         used += (size_t)snprintf(error + used, error_size - used, ", %s", boards[i].id);
 }
 
+static void tell_rival(struct jp_plan *plan, const struct jp_board *rival)
+{
+    char what[160];
+
+    if (!rival)
+        return;
+    snprintf(what, sizeof what, "the profile %s fits this machine as well, with the same priority: %s is taken",
+             rival->id, plan->board.id);
+    jp_plan_problem(plan, what, plan->board.id, "give one of them more `priority`, or set board.name");
+}
+
 static int choose_board(const struct jp_discovery *how, struct jp_plan *plan, char *error, size_t error_size)
 {
     const struct jp_board *board;
@@ -237,9 +248,11 @@ static int choose_board(const struct jp_discovery *how, struct jp_plan *plan, ch
     if (!boards)
         return -EINVAL;
     board = jp_board_match(boards, count, how->site, how->config->board_name);
-    if (board)
+    if (board) {
         plan->board = *board;
-    else
+        if (!how->config->board_name[0])
+            tell_rival(plan, jp_board_rival(boards, count, how->site, board));
+    } else
         tell_no_board(how->config, boards, count, error, error_size);
     free(boards);
     return board ? 0 : -EINVAL;
@@ -297,7 +310,7 @@ int jp_discover(const struct jp_site *site, const struct jp_config *config, uint
     int rc = jp_discover_with(&how, plan, error, error_size);
 
     if (rc == 0)
-        jp_diagnose_machine(plan, config, &jp_clock_real);
+        jp_diagnose_machine(plan, site, config, &jp_clock_real);
     return rc;
 }
 

@@ -56,24 +56,12 @@ static void by_roles(struct jp_plan *plan, enum jp_method method, uint32_t neede
     run->total_method = method;
 }
 
-// The rails the profile promises and that are not here: a custom carrier, a missing driver, another board.
-static int tell_missing(struct jp_plan *plan)
+static bool is_complete(const struct jp_plan *plan)
 {
-    char what[160] = "the profile's rails are not all here, missing: ";
-    int missing = 0;
-
-    for (int i = 0; i < plan->board.channel_count; i++) {
-        size_t used = strlen(what);
-
-        if (find_label(plan, plan->board.channels[i].label) >= 0)
-            continue;
-        snprintf(what + used, sizeof what - used, "%s%s", missing++ ? ", " : "", plan->board.channels[i].label);
-    }
-    if (missing)
-        jp_plan_problem(
-            plan, what, plan->board.id,
-            "load the sensors' kernel driver; where the wiring differs, write a board file (docs/boards.md)");
-    return missing;
+    for (int i = 0; i < plan->board.channel_count; i++)
+        if (find_label(plan, plan->board.channels[i].label) < 0)
+            return false;
+    return true;
 }
 
 void jp_total_decide(struct jp_plan *plan)
@@ -82,15 +70,45 @@ void jp_total_decide(struct jp_plan *plan)
     bool named = board->total_board_count + board->total_module_count > 0;
     uint32_t roles;
 
-    if (tell_missing(plan))
+    if (!is_complete(plan))
         plan->run.facts.board_verified = false;
     if (jp_channels_measured(plan, &roles) == 0)
         by_roles(plan, JP_MODELLED, JP_ROLE_CPU, JP_ROLE_RAM);
     else if (!named)
         by_roles(plan, JP_MEASURED, JP_ROLE_PACKAGE, JP_ROLE_DRAM);
-    else if (!by_profile(plan, board->total_board, board->total_board_count, JP_SCOPE_BOARD) &&
-             !by_profile(plan, board->total_module, board->total_module_count, JP_SCOPE_MODULE))
-        jp_plan_problem(plan, "no total: a rail it is made of is missing, and rails are never added by guess",
-                        board->id,
-                        "see the missing rails; a board file of your own can name another total (docs/boards.md)");
+    else if (!by_profile(plan, board->total_board, board->total_board_count, JP_SCOPE_BOARD))
+        by_profile(plan, board->total_module, board->total_module_count, JP_SCOPE_MODULE);
+}
+
+static bool named_missing(const struct jp_plan *plan, const char (*labels)[33], int count, char *out, size_t size)
+{
+    size_t used = 0;
+
+    out[0] = '\0';
+    for (int i = 0; i < count && used < size; i++)
+        if (find_label(plan, labels[i]) < 0)
+            used += (size_t)snprintf(out + used, size - used, "%s%s", used ? ", " : "", labels[i]);
+    return used > 0;
+}
+
+void jp_total_reason(const struct jp_plan *plan, char *out, size_t size)
+{
+    const struct jp_board *board = &plan->board;
+    char missing[160];
+
+    if (plan->run.total_known && plan->run.total_method == JP_MODELLED)
+        snprintf(out, size, "modelled, as nothing is measured");
+    else if (!plan->run.total_known && board->total_board_count + board->total_module_count == 0)
+        snprintf(out, size, "nobody has said which rails make it");
+    else if (!plan->run.total_known) {
+        if (!named_missing(plan, board->total_module, board->total_module_count, missing, sizeof missing))
+            named_missing(plan, board->total_board, board->total_board_count, missing, sizeof missing);
+        snprintf(out, size, "missing %s", missing);
+    } else if (board->total_board_count + board->total_module_count == 0)
+        snprintf(out, size, "the packages, and their memory where it is counted");
+    else if (plan->run.total_scope == JP_SCOPE_MODULE &&
+             named_missing(plan, board->total_board, board->total_board_count, missing, sizeof missing))
+        snprintf(out, size, "the profile's module total; its board total lacks %s", missing);
+    else
+        snprintf(out, size, "the profile's %s total", jp_scope_name(plan->run.total_scope));
 }

@@ -10,4 +10,7 @@
 // and has packages: the packages and their dram; where nothing is measured, the modelled CPU and RAM; else none.
 void jp_total_decide(struct jp_plan *plan);
 
+// Why the total is what it is, or why there is none, in a few words.
+void jp_total_reason(const struct jp_plan *plan, char *out, size_t size);
+
 #endif

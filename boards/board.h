@@ -81,4 +81,8 @@ struct jp_board *jp_board_load_all(const char *dir, int *count, char *error, siz
 const struct jp_board *jp_board_match(const struct jp_board *boards, int count, const struct jp_site *site,
                                       const char *forced);
 
+// Another profile that fits this machine as well as the chosen one does, with the same priority; NULL for none.
+const struct jp_board *jp_board_rival(const struct jp_board *boards, int count, const struct jp_site *site,
+                                      const struct jp_board *chosen);
+
 #endif

@@ -208,19 +208,36 @@ static const char *generic_id(const struct jp_site *site, const struct names *na
 #endif
 }
 
+static void read_names(const struct jp_site *site, struct names *names)
+{
+    names->length = jp_site_read(site, "/proc/device-tree/compatible", names->compatible, sizeof names->compatible);
+    if (jp_site_read(site, "/sys/class/dmi/id/product_name", names->product, sizeof names->product) < 0)
+        names->product[0] = '\0';
+}
+
 const struct jp_board *jp_board_match(const struct jp_board *boards, int count, const struct jp_site *site,
                                       const char *forced)
 {
     const struct jp_board *best = NULL;
-    struct names names = {.length = 0};
+    struct names names;
 
     if (forced && forced[0])
         return by_id(boards, count, forced);
-    names.length = jp_site_read(site, "/proc/device-tree/compatible", names.compatible, sizeof names.compatible);
-    if (jp_site_read(site, "/sys/class/dmi/id/product_name", names.product, sizeof names.product) < 0)
-        names.product[0] = '\0';
+    read_names(site, &names);
     for (int i = 0; i < count; i++)
         if (fits(&boards[i], &names) && (!best || boards[i].priority > best->priority))
             best = &boards[i];
     return best ? best : by_id(boards, count, generic_id(site, &names));
+}
+
+const struct jp_board *jp_board_rival(const struct jp_board *boards, int count, const struct jp_site *site,
+                                      const struct jp_board *chosen)
+{
+    struct names names;
+
+    read_names(site, &names);
+    for (int i = 0; i < count && fits(chosen, &names); i++)
+        if (&boards[i] != chosen && boards[i].priority == chosen->priority && fits(&boards[i], &names))
+            return &boards[i];
+    return NULL;
 }

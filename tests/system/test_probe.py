@@ -1,20 +1,47 @@
 #!/usr/bin/python3
 # SPDX-License-Identifier: Apache-2.0
-"""probe on trees of machines: what it shows to people and to programs, and how it ends."""
+"""probe on trees of machines: what it shows to people and to programs, and how it ends; and the health of a service.
+
+tests/golden/probe/NAME.txt is what probe says of tests/fixtures/broken.py's NAME, costs of reads and folders masked.
+`JOULEPOST_GOLDEN=write tests/system/test_probe.py Broken` writes them anew: look at the difference before it is kept.
+"""
 import json
 import os
+import pty
+import re
+import signal
 import subprocess
 import sys
+import time
 import unittest
+from concurrent.futures import ThreadPoolExecutor
 
 import rig
 
 sys.path.insert(0, os.path.join(rig.TREE, "tests", "fixtures"))
-import make_tree  # noqa: E402  (found by the line above)
+import broken  # noqa: E402  (found by the line above)
+import make_tree  # noqa: E402
 
 META = {"device", "board", "gpu", "cpu", "ram_bytes", "os", "power_mode", "channels", "total", "factor", "spool_id"}
-CHANNEL = {"name", "roles", "part_of", "scope", "method", "resolution_mw", "power_w"}
+CHANNEL = {"name", "roles", "part_of", "scope", "method", "resolution_mw", "power_w", "driver", "sensor", "read_us"}
 CHIP = "/sys/devices/platform/bus@0/c240000.i2c/i2c-1/1-0040/hwmon/hwmon10"
+
+
+GOLDEN = os.path.join(rig.TREE, "tests", "golden", "probe")
+
+
+def mask(text, folder):
+    """Without what differs from look to look."""
+    return re.sub(r" +\d+ (us|ms|s)  ", lambda cost: "N us  ".rjust(len(cost.group())), text.replace(folder, "DIR"))
+
+
+def measured(agent):
+    """The live values of a meter once a window is closed, else None."""
+    try:
+        live = agent.ask("live")
+    except OSError:
+        return None
+    return live if live["power_w"].get("total") is not None else None
 
 
 class ProbeTest(unittest.TestCase):
@@ -34,9 +61,12 @@ class ProbeTest(unittest.TestCase):
         done = self.run_probe("--json", **how)
         self.assertEqual((done.returncode, done.stderr), (0, ""))
         seen = json.loads(done.stdout)
-        self.assertEqual(set(seen), META | {"drivers", "problems"})
+        self.assertEqual(set(seen), META | {"drivers", "gauges", "problems"})
         for channel in seen["channels"]:
             self.assertLessEqual(CHANNEL, set(channel))
+            self.assertIsInstance(channel["read_us"], int)
+        for gauge in seen["gauges"]:
+            self.assertEqual(set(gauge), {"name", "value", "unit", "driver", "sensor", "read_us"})
         return seen
 
     def watts(self, seen):
@@ -63,7 +93,7 @@ class ProbeTest(unittest.TestCase):
         self.assertEqual([c.get("calibration") for c in seen["channels"]],
                          [None, {"scale": 2.0, "offset_mw": -80.0}, None, None])
         plain = self.run_probe(config=config).stdout
-        self.assertRegex(plain, r"\+ VDD_CPU_CV +2\.200 W .*, calibrated x2 -80 mW\n")
+        self.assertRegex(plain, r"\+ VDD_CPU_CV +2\.200 W .*cpu, cv\n    calibrated x2 -80 mW\n")
         self.assertEqual(plain.count("calibrated"), 1)
 
     def test_x86_adds_packages_and_dram(self):
@@ -76,8 +106,9 @@ class ProbeTest(unittest.TestCase):
         seen = self.probe("arm-unknown")
         self.assertEqual(self.watts(seen), {"MAIN": 6.0, "ina3221-42.2": 0.5, "ina3221-42.3": 0.13216})
         self.assertIsNone(seen["total"])
-        self.assertEqual([problem["where"] for problem in seen["problems"]], ["Some Board"])
-        self.assertIn("boards.md", seen["problems"][0]["remedy"])
+        self.assertEqual([problem["where"] for problem in seen["problems"]],
+                         ["ina3221-42.2, ina3221-42.3", "Some Board"])
+        self.assertIn("boards.md", seen["problems"][1]["remedy"])
 
     def test_this_machine_has_a_total_measured_or_modelled(self):
         self.root = ""
@@ -101,13 +132,99 @@ class ProbeTest(unittest.TestCase):
         os.unlink(self.root + CHIP + "/curr1_input")
         self.assertEqual(self.watts(self.probe())["VIN_SYS_5V0"], 3.472)
 
-    def test_plain_output_names_channels_total_and_remedies_on_one_screen(self):
+    def test_plain_output_is_one_screen(self):
         make_tree.make("agx-orin-jp6", self.root)
         done = self.run_probe()
         self.assertEqual((done.returncode, done.stderr), (0, ""))
-        for text in "VDD_GPU_SOC", "inside VIN_SYS_5V0", "7.652 W", "Orin (nvgpu)", "jetson-agx-orin":
+        for text in ("NVIDIA Jetson AGX Orin\n", "\n+ VIN_SYS_5V0 ", "\n    VDDQ_VDD2_1V8AO ", "\n= total", " 7.652 W",
+                     "1 x Orin (nvgpu), Ampere", "jetson-agx-orin, verified", " 99.2 mW ", " gpu, soc\n", "no problems\n",
+                     "VDD_GPU_SOC + VDD_CPU_CV + VIN_SYS_5V0: the profile's module total", "the carrier", "gpu_load 0 %"):
             self.assertIn(text, done.stdout)
-        self.assertLessEqual(len(done.stdout.splitlines()), 24)
+        self.assertLessEqual(len(done.stdout.splitlines()), 30)
+        self.assertLessEqual(max(map(len, done.stdout.splitlines())), 80)
+        self.assertNotIn("\033", done.stdout)
+
+    def on_terminal(self, **environment):
+        """What probe says to a terminal."""
+        main, terminal = pty.openpty()
+        environment = {**os.environ, "TERM": "xterm", **environment}
+        process = subprocess.Popen([rig.JOULEPOST, "probe", "--root", self.root, "-c", self.config], stdout=terminal,
+                                   env=environment)
+        os.close(terminal)
+        out = b""
+        while True:
+            try:
+                piece = os.read(main, 65536)
+            except OSError:
+                piece = b""
+            if not piece:
+                break
+            out += piece
+        os.close(main)
+        self.assertEqual(process.wait(), 0)
+        return out.decode().replace("\r\n", "\n")
+
+    def test_colours_are_for_terminals_that_want_them(self):
+        make_tree.make("agx-orin-jp6", self.root)
+        environment = {"NO_COLOR": ""}
+        self.assertIn("\033[32m+\033[0m VDD_CPU_CV", self.on_terminal(**environment))
+        plain = mask(self.run_probe().stdout, self.scratch.dir)
+        self.assertEqual(mask(self.on_terminal(NO_COLOR="1"), self.scratch.dir), plain)
+        self.assertEqual(mask(self.on_terminal(NO_COLOR="", TERM="dumb"), self.scratch.dir), plain)
+
+    def test_long_names_and_what_a_terminal_would_obey(self):
+        name = "A_RAIL_WITH_THIRTYONE_CHARACTER"
+        make_tree.put_tree(self.root, "Evil \033[2J\xc2\x9bBoard", ["example,evil"])
+        make_tree.put_proc(self.root, True, 2031616)
+        make_tree.put_ina3221(self.root, "3-0042", "hwmon0", "i2c@fe804000",
+                              [(name, 12000, 500, 10000), ("B", 5000, 100, 10000)], links=False)
+        done = self.run_probe()
+        self.assertNotIn("\033", done.stdout)
+        self.assertIn("Evil ?[2J", done.stdout)
+        lines = done.stdout.splitlines()
+        at = lines.index("  " + name)
+        self.assertEqual(lines[at + 1].index(" W "), lines[at + 2].index(" W "))
+        self.assertRegex(lines[at + 1], r"^ +6\.000 W +48 mW  measured  ina3221-42$")
+        self.assertLessEqual(max(map(len, lines)), 80)
+
+    def test_parts_stand_under_their_whole(self):
+        make_tree.make("x86-2s", self.root)
+        names = [line[:18].rstrip() for line in self.run_probe().stdout.splitlines() if " measured " in line]
+        self.assertEqual(names, ["+ package-0", "    core-0", "    uncore-0", "+ package-1", "    core-1", "    uncore-1",
+                                 "  psys", "+ dram-0", "+ dram-1", "= total"])
+
+    def test_a_strangers_board_needs_one_file(self):
+        make_tree.put_tree(self.root, "Acme Carrier", ["acme,carrier-7", "acme,soc"])
+        make_tree.put_proc(self.root, True, 2031616)
+        make_tree.put_ina3221(self.root, "3-0042", "hwmon0", "i2c@fe804000",
+                              [("VIN", 12000, 500, 10000), ("CPU", 5000, 100, 10000), ("WIFI", 3304, 40, 10000)])
+        make_tree.put_ina3221(self.root, "4-0043", "hwmon1", "i2c@fe805000", [("AUX", 12000, 250, 5000), None, None])
+        os.mkdir(self.scratch.path("boards.d"))
+        self.scratch.write("boards.d/acme.conf", """
+            name = "Acme Carrier 7"; match = ( "acme,carrier-7" ); priority = 50;
+            sensors = (
+              { chip = "ina3221"; address = 0x42; bus_node = "i2c@fe804000"; scope = "board"; channels = (
+                { channel = 1; label = "VIN"; roles = ( "board" ); shunt_uohm = 10000; },
+                { channel = 2; label = "VDD_CPU"; aliases = ( "CPU" ); roles = ( "cpu" ); part_of = "VIN"; },
+                { channel = 3; label = "WIFI"; roles = ( "wifi" ); part_of = "VIN"; } ); },
+              { chip = "ina3221"; address = 0x43; bus_node = "i2c@fe805000"; scope = "board"; channels = (
+                { channel = 1; label = "AUX"; roles = ( "io" ); shunt_uohm = 5000; } ); } );
+            totals = { board = ( "VIN", "AUX" ); };
+            """)
+        settings = {"board.dir": self.scratch.path("boards.d"), "paths.hot": "/dev/shm/joulepost"}
+        config = self.scratch.write("own.conf", rig.config_text(settings))
+        seen = self.probe(config=config)
+        self.assertEqual(seen["problems"], [])
+        self.assertEqual(seen["board"]["name"], "Acme Carrier 7")
+        self.assertEqual(seen["total"], {"scope": "board", "method": "measured", "channels": ["VIN", "AUX"]})
+        self.assertEqual([(channel["name"], channel["part_of"]) for channel in seen["channels"]],
+                         [("VIN", None), ("VDD_CPU", "VIN"), ("WIFI", "VIN"), ("AUX", None)])
+        del settings["paths.hot"]
+        meter = rig.Agent(settings, root=self.root, verb="meter", program=rig.SANITIZED, scratch=self.scratch)
+        self.addCleanup(meter.close)
+        live = rig.eventually(lambda: measured(meter), why=meter.said)
+        self.assertEqual(live["power_w"]["total"], 9.0)
+        self.assertEqual(meter.stop(), 0)
 
     def test_a_wrong_board_file_is_told_with_its_line(self):
         make_tree.make("arm-unknown", self.root)
@@ -121,6 +238,49 @@ class ProbeTest(unittest.TestCase):
         done = self.run_probe(config=config)
         self.assertEqual(done.returncode, 78)
         self.assertIn('no profile "no-such"', done.stderr)
+
+
+class Broken(unittest.TestCase):
+    """Each broken tree: probe names the problem and its remedy, word for word as kept."""
+
+    maxDiff = None
+
+    def look(self, name):
+        """What probe says of it: (status, text)."""
+        what = broken.BROKEN[name]
+        scratch = rig.Scratch()
+        self.addCleanup(scratch.close)
+        what.make(scratch.path("tree"))
+        settings = {"paths.hot": "/dev/shm/joulepost"}
+        settings.update({key: value.format(dir=scratch.dir) if isinstance(value, str) else value
+                         for key, value in what.settings.items()})
+        config = scratch.write("joulepost.conf", rig.config_text(settings))
+        user = {"user": 65534, "group": 65534, "extra_groups": []} if what.unprivileged and os.geteuid() == 0 else {}
+        done = subprocess.run([rig.SANITIZED, "probe", "--root", scratch.path("tree"), "-c", config],
+                              stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, timeout=30, check=False,
+                              env={**os.environ, "COLUMNS": "80"}, **user)
+        return done.returncode, mask(done.stdout, scratch.dir)
+
+    def test_each_broken_tree_is_told_as_kept(self):
+        self.assertGreaterEqual(len(broken.BROKEN), 20)
+        self.assertEqual(sorted(os.listdir(GOLDEN)), sorted(f"{name}.txt" for name in broken.BROKEN))
+        with ThreadPoolExecutor(8) as pool:
+            said = dict(zip(broken.BROKEN, pool.map(self.look, broken.BROKEN)))
+        for name, (status, text) in said.items():
+            what, path = broken.BROKEN[name], os.path.join(GOLDEN, f"{name}.txt")
+            with self.subTest(name):
+                if os.environ.get("JOULEPOST_GOLDEN") == "write":
+                    with open(path, "w", encoding="utf-8") as file:
+                        file.write(text)
+                with open(path, encoding="utf-8") as file:
+                    self.assertEqual(text, file.read())
+                self.assertEqual(status, what.status)
+                flat = re.sub(r"\s+", " ", text)
+                self.assertIn(what.what, flat)
+                self.assertIn(what.remedy, flat)
+                if status == 0:
+                    self.assertRegex(flat, "[12] problem")
+                    self.assertLess(flat.index(what.what), flat.rindex(what.remedy))
 
 
 if __name__ == "__main__":

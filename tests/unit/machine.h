@@ -63,6 +63,13 @@ static inline void discover(void)
     discover_with(jp_drivers);
 }
 
+static inline void diagnose(void)
+{
+    const struct jp_site site = {.root = root};
+
+    jp_diagnose_machine(&plan, &site, &config, &jp_clock_real);
+}
+
 static inline int set_up(void **state)
 {
     (void)state;

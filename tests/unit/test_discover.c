@@ -109,7 +109,7 @@ static void an_unknown_board_has_rails_and_no_total(void **state)
     assert_string_equal(plan.run.facts.board_id, "generic-arm");
     assert_string_equal(plan.run.facts.board_name, "Some Board");
     assert_false(plan.run.facts.board_verified);
-    jp_diagnose_machine(&plan, &config, &jp_clock_real);
+    diagnose();
     assert_non_null(problem("no profile for this board"));
 }
 
@@ -129,6 +129,7 @@ static void an_unknown_tegra_and_an_emulation_tree_get_no_total(void **state)
     assert_string_equal(plan.run.facts.board_id, "jetson-orin-nano");
     assert_false(plan.run.total_known);
     assert_false(plan.run.facts.board_verified);
+    diagnose();
     assert_non_null(problem("VDD_IN, VDD_CPU_GPU_CV, VDD_SOC"));
     assert_non_null(problem("no total"));
     assert_null(strstr(names(), "+"));
@@ -162,6 +163,7 @@ static void a_rail_without_label_is_known_by_its_place_and_a_strange_label_is_no
     assert_string_equal(names(), "CAMERA_5V VDD_CPU_GPU_CV VDD_SOC");
     assert_false(plan.run.total_known);
     assert_string_equal(channel("VDD_SOC")->part_of, "");
+    diagnose();
     assert_non_null(problem("missing: VDD_IN"));
 }
 
@@ -258,13 +260,13 @@ static void a_place_that_the_table_lacks_is_told(void **state)
     strcpy(config.location.country, "USA");
     strcpy(config.location.region, "california");
     discover();
-    jp_diagnose_machine(&plan, &config, &jp_clock_real);
+    diagnose();
     assert_null(problem("grid's table"));
     strcpy(config.location.region, "atlantis");
-    jp_diagnose_machine(&plan, &config, &jp_clock_real);
+    diagnose();
     assert_string_equal(problem("no region atlantis of USA")->where, "location.region");
     strcpy(config.location.country, "XXX");
-    jp_diagnose_machine(&plan, &config, &jp_clock_real);
+    diagnose();
     assert_string_equal(problem("no country XXX")->where, "location.country");
 }
 
@@ -308,7 +310,7 @@ static void where_nothing_is_measured_the_models_make_the_total(void **state)
     assert_int_equal(plan.run.total_scope, JP_SCOPE_SYSTEM);
     assert_int_equal(plan.tdp_mw[0], 4 * 2 * 2 * 1000);
     assert_int_equal(plan.run.facts.cpu_count, 2);
-    jp_diagnose_machine(&plan, &config, &jp_clock_real);
+    diagnose();
     assert_non_null(problem("nothing is measured"));
 }
 
