@@ -92,17 +92,12 @@ static void gauge_text(const struct jp_probe *probe, int i, char *out, size_t si
 {
     const struct jp_run_gauge *gauge = &probe->plan.run.gauges[i];
     double value = (double)probe->now.gauge[i] / 1000.0;
-    const char *unit = gauge->unit, *prefix = "";
 
-    if (!probe->now.gauge_known[i]) {
+    if (!probe->now.gauge_known[i])
         snprintf(out, size, "%s ?", gauge->name);
-        return;
-    }
-    if (strcmp(unit, "Hz") == 0 && fabs(value) >= 1e6) {
-        prefix = fabs(value) >= 1e9 ? "G" : "M";
-        value /= fabs(value) >= 1e9 ? 1e9 : 1e6;
-    }
-    snprintf(out, size, "%s %.3g%s%s%s", gauge->name, value, unit[0] ? " " : "", prefix, unit);
+    else
+        snprintf(out, size, "%s %.*f%s%s", gauge->name, fabs(value) < 100 && value != trunc(value), value,
+                 gauge->unit[0] ? " " : "", gauge->unit);
 }
 
 // The loads first, then temperatures, then the rest: as many as two lines hold.

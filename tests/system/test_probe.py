@@ -10,8 +10,10 @@ import os
 import pty
 import re
 import signal
+import socket
 import subprocess
 import sys
+import threading
 import time
 import unittest
 from concurrent.futures import ThreadPoolExecutor
@@ -281,6 +283,185 @@ class Broken(unittest.TestCase):
                 if status == 0:
                     self.assertRegex(flat, "[12] problem")
                     self.assertLess(flat.index(what.what), flat.rindex(what.remedy))
+
+
+class Halves:
+    """What a running service shows of itself, made: a control socket that answers for meter, and post's line."""
+
+    def __init__(self, folder, boot_ms):
+        self.health = {"ok": True, "window_age_ms": 400, "windows": 7, "errors": {"A": 0, "B": 0}, "late_ticks": 0,
+                       "hot_bytes": 4096, "degraded": []}
+        self.live = {"ok": True, "power_w": {"A": 1.0, "B": 2.0, "total": 3.0}}
+        self.status = {"pending": {"windows": 12, "bytes": 900}, "lost": {}, "degraded": []}
+        self.link = {"state": "connected", "since_boot_ms": boot_ms - 5000, "error": None}
+        self.boot_ms, self.folder = boot_ms, folder
+        self.socket = socket.socket(socket.AF_UNIX, socket.SOCK_SEQPACKET)
+        self.socket.bind(os.path.join(folder, "control"))
+        self.socket.listen(4)
+        threading.Thread(target=self.serve, daemon=True).start()
+
+    def serve(self):
+        while True:
+            try:
+                client, _ = self.socket.accept()
+            except OSError:
+                return
+            with client:
+                request = client.recv(200).decode()
+                if self.health is not None:
+                    client.send(json.dumps(getattr(self, request)).encode())
+
+    def tell(self):
+        with open(os.path.join(self.folder, "post.json"), "w", encoding="utf-8") as file:
+            file.write(json.dumps({"boot_ms": self.boot_ms, "pid": 1, "link": self.link, "status": self.status,
+                                   "factor": None, "registers": None}) + "\n")
+
+
+class Health(unittest.TestCase):
+    """--health: 0 and a line, or 1 and what is wrong, where, and what to do."""
+
+    def setUp(self):
+        self.scratch = rig.Scratch()
+        self.addCleanup(self.scratch.close)
+        self.url = "mqtt://broker.example"
+        self.configure()
+
+    def configure(self, **settings):
+        os.makedirs(self.scratch.path("hot"), exist_ok=True)
+        settings = {"paths.hot": self.scratch.path("hot"), "mqtt.url": self.url, **settings}
+        self.config = self.scratch.write("health.conf", rig.config_text(settings))
+
+    def halves(self):
+        halves = Halves(self.scratch.path("hot"), int(time.clock_gettime(time.CLOCK_BOOTTIME) * 1000))
+        self.addCleanup(halves.socket.close)
+        return halves
+
+    def ask(self, *arguments, **how):
+        done = subprocess.run([rig.SANITIZED, "probe", "--health", "-c", self.config, *arguments], capture_output=True,
+                              text=True, timeout=30, check=False, **how)
+        self.assertEqual(done.stderr, "")
+        return done.returncode, done.stdout
+
+    def faults(self):
+        """[(where, what)] of the JSON, after a look at the plain text: a line each."""
+        status, plain = self.ask()
+        json_status, text = self.ask("--json")
+        said = json.loads(text)
+        self.assertEqual(set(said), {"ok", "faults", "window_age_ms", "link", "pending", "lost"})
+        self.assertEqual((status, json_status, said["ok"]), (1, 1, False) if said["faults"] else (0, 0, True))
+        for fault in said["faults"]:
+            self.assertTrue(fault["remedy"])
+            self.assertIn(f'{fault["where"]}: {fault["what"]}; {fault["remedy"]}\n', plain)
+        return [(fault["where"], fault["what"]) for fault in said["faults"]]
+
+    def test_a_healthy_service_is_one_line(self):
+        halves = self.halves()
+        halves.tell()
+        self.assertEqual(self.ask(), (0, "healthy: 2 channels, a window 0.4 s ago, 12 waiting, link connected\n"))
+        self.assertEqual(self.faults(), [])
+        halves.status["lost"] = {"hot_full": {"windows": 3, "seconds": 3.0, "joules": None}}
+        halves.tell()
+        self.assertEqual(self.ask()[1], "healthy: 2 channels, a window 0.4 s ago, 12 waiting, link connected, "
+                                        "3 windows lost since post started (hot_full)\n")
+        self.assertEqual(json.loads(self.ask("--json")[1])["lost"], halves.status["lost"])
+
+    def test_a_logger_has_no_link(self):
+        self.url = ""
+        self.configure()
+        halves = self.halves()
+        halves.link = {"state": "none", "since_boot_ms": 1, "error": None}
+        halves.tell()
+        self.assertEqual(self.faults(), [])
+        self.url = "mqtt://broker.example"
+        self.configure()
+        self.assertEqual(self.faults(), [("mqtt.url", "post runs without a link, and this configuration has one")])
+
+    def test_a_link_may_be_away_for_a_minute(self):
+        halves = self.halves()
+        halves.link = {"state": "connecting", "since_boot_ms": halves.boot_ms - 30000, "error": "refused"}
+        halves.tell()
+        self.assertEqual(self.faults(), [])
+        halves.link["since_boot_ms"] = halves.boot_ms - 300000
+        halves.tell()
+        (where, what), = self.faults()
+        self.assertEqual(where, self.url)
+        self.assertRegex(what, r"^not connected for 30\d s: refused$")
+        self.assertIn("nothing is lost", self.ask()[1])
+
+    def test_a_post_that_says_nothing(self):
+        halves = self.halves()
+        path = self.scratch.path("hot", "post.json")
+        self.assertEqual(self.faults(), [(path, "no post runs: nothing is delivered")])
+        halves.boot_ms -= 100000
+        halves.tell()
+        (where, what), = self.faults()
+        self.assertEqual(where, path)
+        self.assertRegex(what, r"^post has said nothing for 10\d s: it is dead or stuck$")
+        with open(path, "w", encoding="utf-8") as file:
+            file.write("{")
+        self.assertEqual(self.faults(), [(path, "what post says of itself is no JSON")])
+
+    def test_a_meter_that_closes_no_window_or_does_not_answer(self):
+        halves = self.halves()
+        halves.tell()
+        halves.health["window_age_ms"] = 5001
+        self.assertEqual(self.faults(), [("meter", "no window was closed for 5.0 s, one is due each 1 s")])
+        self.configure(**{"sampling.window_ms": 2000})
+        self.assertEqual(self.faults(), [])
+        halves.health = None
+        (where, what), = self.faults()
+        self.assertEqual((where, what), (self.scratch.path("hot", "control"), "meter does not answer this user"))
+
+    def test_what_is_degraded_is_told_in_words(self):
+        halves = self.halves()
+        halves.health.update(degraded=["read_error", "hot_full"], errors={"A": 0, "B": 40, "C": 2})
+        halves.live["power_w"] = {"A": 1.0, "B": None, "C": 2.0, "total": 3.0}
+        halves.status["degraded"] = ["disk_full", "something_new"]
+        halves.tell()
+        self.assertEqual(self.faults(), [
+            ("B", "its sensor does not answer: 40 failed reads"),
+            ("meter", "paths.hot is full: new windows are folded into a gap"),
+            ("post", "the disk of paths.spool is full: windows wait in memory"), ("post", "something_new")])
+
+    @unittest.skipIf(os.geteuid() != 0, "takes root to become somebody else")
+    def test_a_user_who_may_not_ask(self):
+        halves = self.halves()
+        halves.tell()
+        os.chmod(self.scratch.path("hot"), 0o770)
+        status, text = self.ask(user=65534, group=65534, extra_groups=[])
+        self.assertEqual((status, text.count("as a member of the group joulepost\n")), (1, 2))
+
+    def test_a_tree_has_no_service(self):
+        done = subprocess.run([rig.SANITIZED, "probe", "--health", "--root", self.scratch.dir], capture_output=True,
+                              text=True, timeout=30, check=False)
+        self.assertEqual((done.returncode, done.stdout), (64, ""))
+        self.assertIn("allowed: ", done.stderr)
+
+    def test_a_true_agent_and_its_broker(self):
+        broker = rig.Broker()
+        self.addCleanup(broker.close)
+        board = rig.AgxOrin(self.scratch)
+        self.addCleanup(board.close)
+        agent = rig.Agent({"mqtt.url": broker.url}, root=board.root, scratch=self.scratch)
+        self.addCleanup(agent.close)
+        self.config = agent.config
+        status, text = rig.eventually(lambda: self.when(0, "link connected"), why=lambda: self.ask()[1] + agent.said())
+        self.assertRegex(text, r"^healthy: 4 channels, a window \d\.\d s ago, \d+ waiting, link connected\n$")
+        broker.stop()
+        status, text = rig.eventually(lambda: self.when(0, "link connecting"), why=lambda: self.ask()[1] + agent.said())
+        pid = agent.half("meter")
+        os.kill(pid, signal.SIGSTOP)
+        status, text = self.ask()
+        os.kill(pid, signal.SIGCONT)
+        self.assertEqual((status, "meter does not answer" in text), (1, True), text)
+        self.assertEqual(agent.stop(), 0)
+        self.assertEqual([what for _, what in self.faults()],
+                         ["no meter runs: nothing is measured", "no post runs: nothing is delivered"])
+
+    def when(self, wanted, words):
+        """(status, text) as soon as it is so."""
+        status, text = self.ask()
+        return (status, text) if status == wanted and words in text else None
 
 
 if __name__ == "__main__":

@@ -1,0 +1,128 @@
+// SPDX-License-Identifier: Apache-2.0
+// What a look costs and what is wrong with clocks, where trees of files cannot show it; why the total is what it is.
+#define _GNU_SOURCE
+#include "machine.h"
+
+#include "total.h"
+
+static int64_t now_ns, step_ns, real_ns;
+static enum jp_clock_state sync_state;
+
+static int64_t mono(const struct jp_clock *self)
+{
+    (void)self;
+    return now_ns += step_ns;
+}
+
+static int64_t real(const struct jp_clock *self)
+{
+    (void)self;
+    return real_ns;
+}
+
+static enum jp_clock_state sync_of(const struct jp_clock *self, int64_t *err_ms)
+{
+    (void)self;
+    (void)err_ms;
+    return sync_state;
+}
+
+static int pass_time(const struct jp_clock *self, struct pollfd *fds, unsigned count, int64_t until_ns)
+{
+    (void)self;
+    (void)fds;
+    (void)count;
+    now_ns = until_ns;
+    return 0;
+}
+
+static const struct jp_clock made = {
+    .mono_ns = mono, .boot_ns = mono, .real_ns = real, .sync = sync_of, .wait = pass_time};
+
+static void a_read_longer_than_the_period_is_told_and_timed(void **state)
+{
+    static struct jp_power_now now;
+
+    (void)state;
+    tree("orin-nano");
+    discover();
+    step_ns = 150 * JP_NS_PER_MS;
+    jp_diagnose_read(&plan, &made, &now);
+    jp_diagnose_readings(&plan, &now);
+    assert_null(problem("one read takes"));
+    assert_true(now.read_ns[0] == step_ns);
+    assert_true(now.gauge_known[1] && now.gauge[1] == 25000);
+    step_ns = 250 * JP_NS_PER_MS;
+    jp_diagnose_read(&plan, &made, &now);
+    jp_diagnose_readings(&plan, &now);
+    assert_string_equal(problem("one read takes 0.25 s, longer than the period of 200 ms")->where,
+                        plan.sources[0].found.path);
+    assert_int_equal(plan.problem_count, 1); // gauges are not sampled at the period
+    jp_diagnose_readings(&plan, &now);
+    assert_int_equal(plan.problem_count, 1);
+}
+
+static void a_clock_is_judged_on_its_own_machine_only(void **state)
+{
+    const struct jp_site tree_site = {.root = root}, here = {.root = ""};
+
+    (void)state;
+    tree("orin-nano");
+    discover();
+    step_ns = 1;
+    real_ns = 1000 * JP_NS_PER_S;
+    jp_diagnose_machine(&plan, &tree_site, &config, &made);
+    assert_string_equal(problem("never set")->where, "CLOCK_REALTIME");
+    plan.problem_count = 0;
+    real_ns = 1900000000 * JP_NS_PER_S;
+    jp_diagnose_machine(&plan, &tree_site, &config, &made);
+    assert_null(problem("wall clock"));
+    jp_diagnose_machine(&plan, &here, &config, &made);
+    assert_non_null(problem("not synchronised"));
+    plan.problem_count = 0;
+    sync_state = JP_CLOCK_SYNCED;
+    jp_diagnose_machine(&plan, &here, &config, &made);
+    assert_null(problem("wall clock"));
+}
+
+static const char *reason(void)
+{
+    static char text[256];
+
+    jp_total_reason(&plan, text, sizeof text);
+    return text;
+}
+
+static void a_total_has_its_reason(void **state)
+{
+    (void)state;
+    tree("orin-nano");
+    discover();
+    assert_string_equal(reason(), "the profile's module total");
+    strcpy(plan.board.total_board[0], "VDD_MUX");
+    plan.board.total_board_count = 1;
+    assert_string_equal(reason(), "the profile's module total; its board total lacks VDD_MUX");
+    strcpy(plan.board.total_module[1], "VDD_5V");
+    plan.board.total_module_count = 2;
+    plan.run.total_known = false;
+    assert_string_equal(reason(), "missing VDD_5V");
+    plan.board.total_board_count = plan.board.total_module_count = 0;
+    assert_string_equal(reason(), "nobody has said which rails make it");
+    jp_plan_close(&plan);
+    tear_down(NULL);
+    set_up(NULL);
+    tree("x86-2s");
+    discover();
+    assert_string_equal(reason(), "the packages, and their memory where it is counted");
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        WITH_ROOT(a_read_longer_than_the_period_is_told_and_timed),
+        WITH_ROOT(a_clock_is_judged_on_its_own_machine_only),
+        WITH_ROOT(a_total_has_its_reason),
+    };
+
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
