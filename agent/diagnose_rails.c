@@ -3,6 +3,7 @@
 #define _GNU_SOURCE
 #include "channels.h"
 #include "diagnose.h"
+#include "drivers.h"
 #include "ina3221_chip.h"
 #include "replay.h"
 #include "total.h"
@@ -139,7 +140,8 @@ static bool tell_off(struct told *told, const struct jp_board_channel *rail)
 {
     const struct jp_board_sensor *sensor = &told->plan->board.sensors[rail->sensor];
     struct jp_found found[JP_SOURCES_MAX];
-    int count = strcmp(sensor->chip, "ina3221") == 0 ? jp_ina3221_chip_probe(told->site, found, JP_SOURCES_MAX) : 0;
+    int count =
+        strcmp(sensor->chip, "ina3221") == 0 ? jp_driver_ina3221_hwmon.probe(told->site, found, JP_SOURCES_MAX) : 0;
 
     for (int i = 0; i < count; i++) {
         struct jp_ina3221_chip chip;
