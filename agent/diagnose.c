@@ -107,15 +107,17 @@ static void check_parts(struct jp_plan *plan, const struct jp_power_now *now, in
 {
     const struct jp_run *run = &plan->run;
     int64_t sum = 0, slack = run->channels[parent].resolution_uw;
+    int parts = 0;
     char what[160];
 
     for (int i = 0; i < run->channel_count; i++) {
         if (strcmp(run->channels[i].part_of, run->channels[parent].name) != 0 || !now->known[i])
             continue;
+        parts++;
         sum += now->uw[i];
         slack += run->channels[i].resolution_uw;
     }
-    if (sum <= now->uw[parent] + slack)
+    if (parts == 0 || sum <= now->uw[parent] + slack)
         return;
     snprintf(what, sizeof what, "its parts read %.3f W, the whole %.3f W", (double)sum / 1e6,
              (double)now->uw[parent] / 1e6);

@@ -18,10 +18,11 @@ static void put_machine(const struct jp_probe *probe)
     jp_page_paint(JP_PAGE_BOLD);
     jp_page_wrapped(0, 0, facts->board_name[0] ? facts->board_name : "unknown board");
     jp_page_paint(JP_PAGE_PLAIN);
+    jp_page_fact("board", "%s%s", facts->board_id, facts->board_verified ? ", verified" : "");
     jp_page_add(text, sizeof text, "%s", facts->module);
     jp_page_add(text, sizeof text, "%s", facts->soc);
-    jp_page_fact("board", "%s%s%s%s", facts->board_id, facts->board_verified ? ", verified" : "", text[0] ? ": " : "",
-                 text);
+    if (text[0])
+        jp_page_fact("module", "%s", text);
     jp_page_fact("device", "%s", probe->plan.run.device);
     text[0] = '\0';
     if (facts->cpu_count > 0)
@@ -100,29 +101,35 @@ static void gauge_text(const struct jp_probe *probe, int i, char *out, size_t si
                  gauge->unit[0] ? " " : "", gauge->unit);
 }
 
-// The loads first, then temperatures, then the rest: as many as two lines hold.
+// The order of gauges: states that are on, loads, temperatures, the rest; -1 for a state that is quiet.
+static int turn_of(const struct jp_probe *probe, int i)
+{
+    const char *unit = probe->plan.run.gauges[i].unit;
+
+    if (unit[0] == '\0')
+        return probe->now.gauge_known[i] && probe->now.gauge[i] == 0 ? -1 : 0;
+    return strcmp(unit, "%") == 0 ? 1 : strcmp(unit, "C") == 0 ? 2 : 3;
+}
+
+// As many as two lines hold.
 static void put_gauges(const struct jp_probe *probe)
 {
-    static const char *const first[] = {"%", "C", NULL};
-    const struct jp_run *run = &probe->plan.run;
     char text[2 * (JP_PAGE_WIDTH - JP_PAGE_TITLE)] = "", one[80];
-    int left = run->gauge_count;
+    int left = 0;
 
-    for (int turn = 0; turn < 3; turn++)
-        for (int i = 0; i < run->gauge_count; i++) {
-            bool known = strcmp(run->gauges[i].unit, "%") == 0 || strcmp(run->gauges[i].unit, "C") == 0;
-
-            if (first[turn] ? strcmp(run->gauges[i].unit, first[turn]) != 0 : known)
+    for (int turn = 0; turn < 4; turn++)
+        for (int i = 0; i < probe->plan.run.gauge_count; i++) {
+            if (turn_of(probe, i) != turn)
                 continue;
             gauge_text(probe, i, one, sizeof one);
-            if (strlen(text) + strlen(one) + sizeof ", and 48 more" > sizeof text - 16)
-                continue;
-            jp_page_add(text, sizeof text, "%s", one);
-            left--;
+            if (strlen(text) + strlen(one) > sizeof text - sizeof ", and 48 more" - 16)
+                left++;
+            else
+                jp_page_add(text, sizeof text, "%s", one);
         }
     if (left > 0)
         jp_page_add(text, sizeof text, "and %d more", left);
-    if (run->gauge_count > 0)
+    if (text[0])
         jp_page_fact("gauges", "%s", text);
 }
 

@@ -47,6 +47,10 @@ static void parts_above_their_whole_are_told(void **state)
     jp_diagnose_readings(&plan, &now);
     assert_int_equal(plan.problem_count, 0);
     assert_true(now.total_known && now.total_uw == 5000 * 1024 && now.uw[1] == 5000 * 200);
+    put("/sys/devices/platform/bus@0/c240000.i2c/i2c-1/1-0040/hwmon/hwmon1/curr3_input", "-16\n");
+    jp_diagnose_read(&plan, &jp_clock_real, &now);
+    jp_diagnose_readings(&plan, &now);
+    assert_int_equal(plan.problem_count, 0); // a rail that pushes back has no parts
     put(file, "\n");
     jp_diagnose_read(&plan, &jp_clock_real, &now);
     assert_true(now.total_known && !now.known[1]);
