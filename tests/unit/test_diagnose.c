@@ -85,6 +85,48 @@ static void a_clock_is_judged_on_its_own_machine_only(void **state)
     assert_null(problem("wall clock"));
 }
 
+static const struct jp_problem *hidden(const char *path, const char *text)
+{
+    plan.problem_count = 0;
+    put(path, text);
+    diagnose();
+    return problem("hides");
+}
+
+static void a_container_shows_by_what_covers_a_path(void **state)
+{
+    static const char mounts[] = "/proc/self/mountinfo";
+
+    (void)state;
+    put("/proc/cpuinfo", "CPU implementer\t: 0x41\n");
+    discover();
+    assert_null(
+        hidden(mounts, "22 20 0:20 / /sys rw - sysfs sysfs rw\n23 22 0:21 / /sys/firmware rw - sysfs sysfs rw\n"));
+    assert_null(hidden(mounts, "24 22 0:22 / /sys/firmware/efi rw - tmpfs tmpfs rw\n"));
+    assert_string_equal(hidden(mounts, "25 22 0:23 / /sys/firmware ro - tmpfs tmpfs ro\n")->where, "/sys/firmware");
+    assert_null(hidden(mounts, ""));
+    assert_non_null(hidden("/run/.containerenv", ""));
+    assert_null(problem("nothing is measured")); // the container is why
+    assert_null(hidden("/proc/device-tree/compatible", "x"));
+}
+
+static void a_rival_fits_as_well_with_the_same_priority(void **state)
+{
+    static struct jp_board boards[4];
+    const struct jp_site site = {.root = root};
+
+    (void)state;
+    put("/proc/device-tree/compatible", "acme,one");
+    for (int i = 0; i < 4; i++) {
+        boards[i].matches = 1;
+        boards[i].priority = i == 1 ? 40 : 50;
+        strcpy(boards[i].match[0], i == 2 ? "acme,two" : "acme,one");
+    }
+    assert_ptr_equal(jp_board_rival(boards, 4, &site, &boards[0]), &boards[3]);
+    assert_null(jp_board_rival(boards, 3, &site, &boards[0]));
+    assert_null(jp_board_rival(boards, 4, &site, &boards[2])); // it does not fit itself: it is the last resort
+}
+
 static const char *reason(void)
 {
     static char text[256];
@@ -121,6 +163,8 @@ int main(void)
     const struct CMUnitTest tests[] = {
         WITH_ROOT(a_read_longer_than_the_period_is_told_and_timed),
         WITH_ROOT(a_clock_is_judged_on_its_own_machine_only),
+        WITH_ROOT(a_container_shows_by_what_covers_a_path),
+        WITH_ROOT(a_rival_fits_as_well_with_the_same_priority),
         WITH_ROOT(a_total_has_its_reason),
     };
 
