@@ -25,6 +25,7 @@ if(JOULEPOST_MQTT)
   jp_system_test(upload TIMEOUT 200)
 endif()
 jp_system_test(dev TIMEOUT 240)
+jp_system_test(service TIMEOUT 240)
 # A year without a broker.
 add_executable(make_backlog ${CMAKE_CURRENT_SOURCE_DIR}/system/make_backlog.c)
 target_link_libraries(make_backlog PRIVATE jp_keep jp_send made_load)
