@@ -104,6 +104,7 @@ start() {
     for unit in $units; do
       systemctl try-restart "$unit"
     done
+    say "what ran was started anew"
   fi
 }
 
