@@ -94,7 +94,7 @@ static int ram_size(const struct jp_board *board, int64_t ram_bytes)
     return size;
 }
 
-// The only module among those `wanted` (NULL: all) that this much memory fits. -1: none, or -2: more than one.
+// The only module among those `wanted` (NULL: all) that this much memory fits. -1: none, or more than one name.
 static int only(const struct jp_board *board, const bool *wanted, int size)
 {
     int hit = -1;
@@ -105,7 +105,7 @@ static int only(const struct jp_board *board, const bool *wanted, int size)
         if ((wanted && !wanted[i]) || (size > 0 && module->ram_gib > 0 && module->ram_gib != size))
             continue;
         if (hit >= 0 && strcmp(board->modules[hit].name, module->name) != 0)
-            return -2;
+            return -1;
         hit = i;
     }
     return hit;
@@ -121,7 +121,7 @@ void jp_board_module(const struct jp_board *board, const struct jp_site *site, i
     if (hit < 0) {
         find_named(board, site, named);
         hit = only(board, named, gib);
-        if (hit == -1) // the tree names none, or one that has other memory: it serves several
+        if (hit < 0) // the tree names none, or one that has other memory: it serves several
             hit = only(board, NULL, gib);
     }
     if (hit >= 0)

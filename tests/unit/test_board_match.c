@@ -50,6 +50,15 @@ static int drop_root(void **state)
     return system(command);
 }
 
+static bool listed(const struct jp_board *board, const char *entries, size_t size)
+{
+    for (int i = 0; i < board->matches; i++)
+        for (size_t at = 0; at < size; at += strlen(entries + at) + 1)
+            if (strcmp(board->match[i], entries + at) == 0)
+                return true;
+    return false;
+}
+
 static void matches(const char *entries, size_t size, const char *expected)
 {
     const struct jp_site site = {.root = root};
@@ -63,6 +72,9 @@ static void matches(const char *entries, size_t size, const char *expected)
     board = jp_board_match(boards, count, &site, "");
     assert_non_null(board);
     assert_string_equal(board->id, expected);
+    for (int i = 0; i < count; i++) // by its priority, not by its place in the list
+        if (&boards[i] != board && listed(&boards[i], entries, size))
+            assert_true(boards[i].priority < board->priority);
     free(boards);
 }
 
@@ -218,8 +230,7 @@ static void the_module_is_the_only_one_the_tree_names(void **state)
 static void an_emulated_module_and_a_longer_number_are_not_named(void **state)
 {
     (void)state;
-    MODULE("jetson-agx-orin", "nvidia,p3737-0000+p3701-0000-as-p3701-0004\0nvidia,tegra234", 0,
-           "NVIDIA Jetson AGX Orin");
+    MODULE("jetson-orin-nx", "nvidia,p3509-0000+p3767-0000-as-p3767-0001\0nvidia,tegra234", 0, "NVIDIA Jetson Orin NX");
     MODULE("jetson-orin-nx", "nvidia,p3767-00001\0nvidia,tegra234", 0, "NVIDIA Jetson Orin NX");
 }
 
@@ -270,11 +281,14 @@ static void the_eeprom_of_the_module_goes_before_tree_and_memory(void **state)
 
 static void an_eeprom_of_another_board_place_or_make_decides_nothing(void **state)
 {
+    static const char cut[35] = "\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0"
+                                "699-13767-0000";
+
     (void)state;
-    eeprom("0-0050", "699-13737-0000-300 B.0       ");                      // another board's number
-    eeprom("1-0057", "699-13767-0000-300 B.0       ");                      // the carrier's place
-    eeprom("2-0050", "EDID-13767-0000-300 B.0      ");                      // not NVIDIA's form
-    write_file("/sys/bus/i2c/devices/3-0050/eeprom", "699-13767-0000", 14); // too short
+    eeprom("0-0050", "699-13737-0000-300 B.0       "); // another board's number
+    eeprom("1-0057", "699-13767-0000-300 B.0       "); // the carrier's place
+    eeprom("2-0050", "EDI-13767-0000-300 B.0       "); // not a number of NVIDIA's
+    write_file("/sys/bus/i2c/devices/3-0050/eeprom", cut, sizeof cut);
     MODULE("jetson-orin-nx", "nvidia,p3767-0001\0nvidia,tegra234", 7802128, "NVIDIA Jetson Orin NX (8GB ram)");
     eeprom("10-0050", "699-13767-0000-300 B.0       ");
     MODULE("jetson-orin-nx", "nvidia,p3767-0001\0nvidia,tegra234", 7802128, "NVIDIA Jetson Orin NX (16GB ram)");
