@@ -3,6 +3,7 @@
 """Every Jetson in every shape it was shipped with is called by its name, and its rails and total are what they are."""
 import json
 import os
+import re
 import subprocess
 import sys
 import unittest
@@ -130,14 +131,23 @@ class BoardsTest(unittest.TestCase):
             self.assertIn("gpu_load", seen["drivers"])
             self.assertEqual([channel["name"] for channel in seen["channels"] if channel["power_w"] is None], [])
 
+    def check_gpu_files(self, board, root):
+        """Of the files where the profile looks for load and frequency, this kernel has one each."""
+        with open(os.path.join(rig.TREE, "boards", f"{board}.conf"), encoding="utf-8") as file:
+            paths = re.findall(r'"(/sys/[^"]+)"', file.read())
+        for name in "load", "cur_freq":
+            self.assertTrue([path for path in paths if path.endswith(f"/{name}") and os.path.exists(root + path)], name)
+
     def test_every_board_in_every_shape_is_itself(self):
         self.assertEqual(sorted(boards.shapes()), sorted(MODULES))
         self.assertEqual(set(EXPECTED), {board for board, _jetpack in MODULES})
+        roots = [self.tree(*shape) for shape in boards.shapes()]
         with ThreadPoolExecutor(4) as pool:  # a look waits more than it works
-            seen = list(pool.map(self.probe, [self.tree(*shape) for shape in boards.shapes()]))
-        for (board, jetpack), shown in zip(boards.shapes(), seen):
+            seen = list(pool.map(self.probe, roots))
+        for (board, jetpack), root, shown in zip(boards.shapes(), roots, seen):
             with self.subTest(f"{board} JetPack {jetpack}"):
                 self.check(board, jetpack, shown)
+                self.check_gpu_files(board, root)
 
     def test_power_is_what_the_chips_say(self):
         for board, jetpack, watts in (
