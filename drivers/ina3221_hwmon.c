@@ -5,14 +5,16 @@
 // the same three and are never rails.
 #define _GNU_SOURCE
 #include "channel.h"
+#include "chip.h"
 #include "drivers.h"
 #include "ina3221.h"
-#include "ina3221_chip.h"
 
 #include <errno.h>
 #include <stdio.h>
 #include <string.h>
 #include <unistd.h>
+
+#define LABEL_MAX 128 // read whole, also where only 32 characters of it make the name
 
 struct rail {
     int volt_fd, amp_fd;       // -1: never opened, see the error
@@ -92,7 +94,7 @@ static bool open_rail(struct rail *rail, const struct jp_site *site, const char 
 {
     char name[40];
 
-    if (is_off(site, dir, index, label, 33))
+    if (is_off(site, dir, index, label, LABEL_MAX))
         return false;
     snprintf(name, sizeof name, "in%d_input", index);
     rail->volt_fd = open_input(site, dir, name, &rail->volt_error);
@@ -122,56 +124,40 @@ static int open_chip(void *state, const struct jp_site *site, const struct jp_fo
                      int max)
 {
     struct state *self = state;
-    struct jp_ina3221_chip chip;
+    struct jp_chip chip;
 
-    jp_ina3221_chip_identify(site, found->path, &chip);
+    jp_chip_identify(site, found->path, &chip);
     for (int index = 1; index <= JP_INA3221_CHANNELS && self->count < max; index++) {
         struct rail *rail = &self->rails[self->count];
-        char label[33];
+        char label[LABEL_MAX];
         struct jp_channel *channel = &channels[self->count];
 
         if (!open_rail(rail, site, found->path, index, label))
             continue;
         jp_channel_init(channel, JP_POWER, "ina3221", label);
-        snprintf(channel->bus_node, sizeof channel->bus_node, "%s", chip.bus_node);
-        channel->address = chip.address;
-        channel->index = index;
+        jp_chip_place(&chip, index, channel);
         describe(channel, rail, site, found->path);
         self->count++;
     }
     return self->count;
 }
 
-static int read_input(int fd, int open_error, int32_t *out)
+static int read_input(int fd, int open_error, int64_t *value)
 {
-    int64_t value;
-    int rc;
-
-    if (fd < 0)
-        return -open_error;
-    rc = jp_site_pread_i64(fd, &value);
-    if (rc < 0)
-        return rc;
-    if (value <= INT32_MIN || value > INT32_MAX)
-        return -ERANGE;
-    *out = (int32_t)value;
-    return 0;
+    return fd < 0 ? -open_error : jp_site_pread_i64(fd, value);
 }
 
 static void read_rail(const struct rail *rail, struct jp_reading *reading)
 {
-    int32_t mv = 0, ma = 0;
+    int64_t mv = 0, ma = 0;
     int rc = read_input(rail->volt_fd, rail->volt_error, &mv);
 
     if (rc == 0)
         rc = read_input(rail->amp_fd, rail->amp_error, &ma);
-    if (rc < 0) {
+    if (rc < 0)
         jp_reading_missing(reading, -rc);
-        return;
-    }
-    jp_reading_good(reading, jp_ina3221_power_uw(mv, ma));
-    reading->mv = mv;
-    reading->ma = ma;
+    else
+        jp_ina3221_reading(reading, mv, ma);
 }
 
 static void read_chip(void *state, struct jp_pass *pass)
@@ -196,10 +182,25 @@ static void close_chip(void *state)
     self->count = 0;
 }
 
+static bool is_wanted(const struct jp_site *site, const char *dir)
+{
+    return jp_chip_is(site, dir, "ina3221");
+}
+
+static int probe_chips(const struct jp_site *site, struct jp_found *found, int max)
+{
+    static const struct jp_chip_kind kind = {"/sys/bus/i2c/drivers/ina3221", "/hwmon", "/sys/class/hwmon", "hwmon",
+                                             is_wanted};
+    struct jp_chip_list list = {found, 0, max};
+
+    jp_chip_find(site, &kind, &list);
+    return list.count;
+}
+
 const struct jp_driver jp_driver_ina3221_hwmon = {
     .name = "ina3221_hwmon",
     .state_size = sizeof(struct state),
-    .probe = jp_ina3221_chip_probe,
+    .probe = probe_chips,
     .open = open_chip,
     .read = read_chip,
     .close = close_chip,
