@@ -2,9 +2,9 @@
 // Why rails that should be here are not: no driver for the chip, another one, switched off, without a name.
 #define _GNU_SOURCE
 #include "channels.h"
+#include "chip.h"
 #include "diagnose.h"
 #include "drivers.h"
-#include "ina3221_chip.h"
 #include "replay.h"
 #include "total.h"
 
@@ -19,18 +19,18 @@
 struct told {
     struct jp_plan *plan;
     const struct jp_site *site;
-    struct jp_ina3221_chip chips[TOLD_MAX];
+    struct jp_chip chips[TOLD_MAX];
     int count;
 };
 
-static bool same_place(int address, const char *bus_node, const struct jp_ina3221_chip *chip)
+static bool same_place(int address, const char *bus_node, const struct jp_chip *chip)
 {
     if (address != chip->address)
         return false;
     return !bus_node[0] || !chip->bus_node[0] || strcmp(bus_node, chip->bus_node) == 0;
 }
 
-static bool promised(const struct jp_plan *plan, const struct jp_ina3221_chip *chip)
+static bool promised(const struct jp_plan *plan, const struct jp_chip *chip)
 {
     for (int i = 0; i < plan->board.sensor_count; i++) {
         const struct jp_board_sensor *sensor = &plan->board.sensors[i];
@@ -88,12 +88,12 @@ static bool is_served(const struct jp_site *site, const char *name)
 static int look_at_client(void *context, const char *name)
 {
     struct told *told = context;
-    struct jp_ina3221_chip chip;
+    struct jp_chip chip;
     char path[128], kind[32] = "", driver[40], what[160], remedy[200];
     bool ours;
 
     snprintf(path, sizeof path, CLIENTS "/%.60s", name);
-    jp_ina3221_chip_identify(told->site, path, &chip);
+    jp_chip_identify(told->site, path, &chip);
     if (chip.address < 0 || told->count == TOLD_MAX)
         return 0;
     read_client(told->site, name, "name", kind, sizeof kind);
@@ -144,11 +144,11 @@ static bool tell_off(struct told *told, const struct jp_board_channel *rail)
         strcmp(sensor->chip, "ina3221") == 0 ? jp_driver_ina3221_hwmon.probe(told->site, found, JP_SOURCES_MAX) : 0;
 
     for (int i = 0; i < count; i++) {
-        struct jp_ina3221_chip chip;
+        struct jp_chip chip;
         char path[300], what[160];
         int64_t enable;
 
-        jp_ina3221_chip_identify(told->site, found[i].path, &chip);
+        jp_chip_identify(told->site, found[i].path, &chip);
         snprintf(path, sizeof path, "%.255s/in%d_enable", found[i].path, rail->index);
         if (!same_place(sensor->address, sensor->bus_node, &chip) || jp_site_read_i64(told->site, path, &enable) != 0 ||
             enable != 0)

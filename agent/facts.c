@@ -187,7 +187,7 @@ static void read_board(const struct jp_site *site, const struct jp_board *board,
         name = own;
     snprintf(facts->board_id, sizeof facts->board_id, "%s", board->id);
     snprintf(facts->board_name, sizeof facts->board_name, "%s", name);
-    snprintf(facts->module, sizeof facts->module, "%s", board->module);
+    jp_board_module(board, site, facts->ram_bytes, facts->module, sizeof facts->module);
     snprintf(facts->soc, sizeof facts->soc, "%s", board->soc);
     facts->board_verified = board->verified;
     facts->gpu_count = board->gpu.count;
@@ -200,11 +200,11 @@ void jp_facts_read(const struct jp_site *site, struct jp_plan *plan)
     struct cpus cpus;
 
     memset(facts, 0, sizeof *facts);
+    each_line(site, "/proc/meminfo", read_memory_line, &facts->ram_bytes);
     read_board(site, &plan->board, facts);
     read_cpus(site, &cpus);
     facts->cpu_count = cpus.count;
     memcpy(facts->cpu_model, cpus.model, sizeof facts->cpu_model);
-    each_line(site, "/proc/meminfo", read_memory_line, &facts->ram_bytes);
     if (each_line(site, "/etc/os-release", read_release_line, facts) < 0)
         each_line(site, "/usr/lib/os-release", read_release_line, facts);
     read_l4t(site, facts);

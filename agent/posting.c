@@ -318,12 +318,15 @@ static bool is_whole(const struct jp_post *post)
 int jp_posting_run(const struct jp_posting *posting)
 {
     struct jp_post *post = create(posting);
-    int rc = post && is_whole(post) ? prepare(post) : -ENOMEM;
+    int rc = -ENOMEM;
 
+    if (post && is_whole(post)) {
+        jp_notify_state(post->notify_fd, "READY=1"); // a service's meter waits for it, and not for a slow disk
+        rc = prepare(post);
+    }
     if (rc == 0) {
         jp_post_read(post);
         jp_post_tell(post);
-        jp_notify_state(post->notify_fd, "READY=1");
         while (rc == 0 && !*posting->stop)
             rc = turn(post, deadline(post));
         jp_notify_state(post->notify_fd, "STOPPING=1");

@@ -11,13 +11,15 @@
 
 #define ROWS(array) ((struct jp_reader_rows){(char *)(array), sizeof *(array), (int)(sizeof(array) / sizeof *(array))})
 
-static const char *const board_keys[] = {"name", "module",  "soc",    "match",       "priority", "verified",
-                                         "gpu",  "sensors", "totals", "power_modes", "sources",  NULL};
-static const char *const gpu_keys[] = {"count", "name", "arch", "load", NULL};
+static const char *const board_keys[] = {"name", "module",  "modules", "soc",         "match",   "priority", "verified",
+                                         "gpu",  "sensors", "totals",  "power_modes", "sources", NULL};
+static const char *const module_keys[] = {"part", "name", "ram_gib", NULL};
+static const char *const gpu_keys[] = {"count", "name", "arch", "load", "frequency", NULL};
 static const char *const sensor_keys[] = {"chip", "address", "bus_node", "scope", "verified", "channels", NULL};
 static const char *const channel_keys[] = {"channel",    "label",           "aliases",  "roles", "part_of",
                                            "shunt_uohm", "shunt_tolerance", "verified", NULL};
-static const char *const total_keys[] = {"board", "module", NULL};
+static const char *const total_keys[] = {"board", "module", "outside", NULL};
+static const char *const outside_keys[] = {"board", "module", "package", "system", NULL};
 static const char *const mode_keys[] = {"id", "name", NULL};
 
 static bool legal_name(const char *name)
@@ -114,6 +116,22 @@ static void read_sensor(struct jp_reader *reader, const config_setting_t *group,
         read_channel(reader, config_setting_get_elem(channels, (unsigned)i), board);
 }
 
+static void read_modules(struct jp_reader *reader, const config_setting_t *root, struct jp_board *board)
+{
+    const config_setting_t *list = jp_reader_groups(reader, root, "modules", JP_BOARD_LIST_MAX);
+
+    for (int i = 0; list && i < config_setting_length(list); i++) {
+        const config_setting_t *group = config_setting_get_elem(list, (unsigned)i);
+        struct jp_board_module *module = &board->modules[board->module_count++];
+
+        jp_reader_keys(reader, group, module_keys);
+        if (!jp_reader_text(reader, group, "part", module->part, sizeof module->part) ||
+            !jp_reader_text(reader, group, "name", module->name, sizeof module->name))
+            jp_reader_fail(reader, group, "a module needs \"part\", such as \"p3767-0005\", and \"name\"");
+        jp_reader_int(reader, group, "ram_gib", &module->ram_gib, (struct jp_reader_range){1, 4096});
+    }
+}
+
 static void read_gpu(struct jp_reader *reader, const config_setting_t *root, struct jp_board *board)
 {
     const config_setting_t *group = jp_reader_group(reader, root, "gpu");
@@ -126,6 +144,7 @@ static void read_gpu(struct jp_reader *reader, const config_setting_t *root, str
     jp_reader_text(reader, group, "name", board->gpu.name, sizeof board->gpu.name);
     jp_reader_text(reader, group, "arch", board->gpu.arch, sizeof board->gpu.arch);
     board->gpu.loads = jp_reader_texts(reader, group, "load", ROWS(board->gpu.load));
+    board->gpu.frequencies = jp_reader_texts(reader, group, "frequency", ROWS(board->gpu.frequency));
 }
 
 static void read_modes(struct jp_reader *reader, const config_setting_t *root, struct jp_board *board)
@@ -199,6 +218,18 @@ static void check_total(struct jp_reader *reader, const config_setting_t *at, co
     }
 }
 
+static void read_outside(struct jp_reader *reader, const config_setting_t *totals, struct jp_board *board)
+{
+    const config_setting_t *group = jp_reader_group(reader, totals, "outside");
+
+    if (!group)
+        return;
+    jp_reader_keys(reader, group, outside_keys);
+    for (int scope = 0; scope <= JP_SCOPE_SYSTEM; scope++)
+        jp_reader_text(reader, group, jp_scope_name((enum jp_scope)scope), board->outside[scope],
+                       sizeof board->outside[scope]);
+}
+
 static void read_totals(struct jp_reader *reader, const config_setting_t *root, struct jp_board *board)
 {
     const config_setting_t *group = jp_reader_group(reader, root, "totals");
@@ -215,6 +246,7 @@ static void read_totals(struct jp_reader *reader, const config_setting_t *root, 
     labels = ROWS(board->total_module);
     labels.max = board->total_module_count;
     check_total(reader, group, board, labels);
+    read_outside(reader, group, board);
 }
 
 static void read_board(struct jp_reader *reader, const config_setting_t *root, struct jp_board *board)
@@ -226,6 +258,7 @@ static void read_board(struct jp_reader *reader, const config_setting_t *root, s
     if (!jp_reader_text(reader, root, "name", board->name, sizeof board->name))
         jp_reader_fail(reader, NULL, "a board needs a \"name\"");
     jp_reader_text(reader, root, "module", board->module, sizeof board->module);
+    read_modules(reader, root, board);
     jp_reader_text(reader, root, "soc", board->soc, sizeof board->soc);
     board->matches = jp_reader_texts(reader, root, "match", ROWS(board->match));
     jp_reader_int(reader, root, "priority", &board->priority, (struct jp_reader_range){0, 1000});

@@ -35,9 +35,18 @@ struct jp_board_sensor {
     bool unverified;
 };
 
+// One of the modules a board may carry.
+struct jp_board_module {
+    char part[33];  // "p3767-0005"
+    char name[128]; // for people
+    int ram_gib;    // 0 unknown
+};
+
 struct jp_board {
-    char id[33]; // file name without .conf: "jetson-agx-orin"
-    char name[128], module[128], soc[33];
+    char id[33];                          // file name without .conf: "jetson-agx-orin"
+    char name[128], module[128], soc[33]; // module: the name for any of `modules`
+    struct jp_board_module modules[JP_BOARD_LIST_MAX];
+    int module_count;
     char match[JP_BOARD_LIST_MAX][96]; // exact entries of /proc/device-tree/compatible, or "dmi:TEXT" of product_name
     int matches;
     int priority;
@@ -47,6 +56,8 @@ struct jp_board {
         char name[64], arch[33];
         char load[JP_BOARD_LIST_MAX][128]; // candidate load files, per mille, in order
         int loads;
+        char frequency[JP_BOARD_LIST_MAX][128]; // candidate frequency files, Hz, in order
+        int frequencies;
     } gpu;
     struct jp_board_sensor sensors[JP_BOARD_SENSORS_MAX];
     int sensor_count;
@@ -56,6 +67,7 @@ struct jp_board {
     int total_board_count;
     char total_module[JP_BOARD_LIST_MAX][33];
     int total_module_count;
+    char outside[JP_SCOPE_SYSTEM + 1][256]; // by the total's scope: what such a total does not see, "" not said
     struct {
         int id;
         char name[33];
@@ -84,5 +96,12 @@ const struct jp_board *jp_board_match(const struct jp_board *boards, int count, 
 // Another profile that fits this machine as well as the chosen one does, with the same priority; NULL for none.
 const struct jp_board *jp_board_rival(const struct jp_board *boards, int count, const struct jp_site *site,
                                       const struct jp_board *chosen);
+
+// The name of the module this machine has, into out: the one whose part number its EEPROM tells (29 bytes of it are
+// read, the serial number is not among them), else the only one that `compatible` names and that fits the memory,
+// else the only one that fits the memory (`ram_bytes`, 0 unknown), else board->module. Where that name does not
+// settle the memory's size and the profile knows sizes, the size is added.
+void jp_board_module(const struct jp_board *board, const struct jp_site *site, int64_t ram_bytes, char *out,
+                     size_t size);
 
 #endif

@@ -7,7 +7,7 @@ struct jp_board_text {
     const char *id, *text;
 };
 
-// In ascending order of id; an entry without id ends the table.
+// In ascending order of file name; an entry without id ends the table.
 extern const struct jp_board_text jp_board_texts[];
 
 #endif

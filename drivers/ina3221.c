@@ -2,9 +2,29 @@
 // INA3221 arithmetic.
 #include "ina3221.h"
 
+#include "channel.h"
+
+#include <errno.h>
+
 int64_t jp_ina3221_power_uw(int32_t mv, int32_t ma)
 {
     return (int64_t)mv * ma;
+}
+
+static bool fits(int64_t value)
+{
+    return value > INT32_MIN && value <= INT32_MAX;
+}
+
+void jp_ina3221_reading(struct jp_reading *reading, int64_t mv, int64_t ma)
+{
+    if (!fits(mv) || !fits(ma)) {
+        jp_reading_missing(reading, ERANGE);
+        return;
+    }
+    jp_reading_good(reading, jp_ina3221_power_uw((int32_t)mv, (int32_t)ma));
+    reading->mv = (int32_t)mv;
+    reading->ma = (int32_t)ma;
 }
 
 int64_t jp_ina3221_step_ua(int32_t shunt_uohm)

@@ -6,6 +6,8 @@
 #ifndef JP_INA3221_H
 #define JP_INA3221_H
 
+#include "driver.h"
+
 #include <stdint.h>
 
 #define JP_INA3221_CHANNELS 3
@@ -15,6 +17,9 @@
 
 // Microwatts of millivolts times milliamperes; signed, as a rail may push back.
 int64_t jp_ina3221_power_uw(int32_t mv, int32_t ma);
+
+// Answers a reading with both values and their power; MISSING with ERANGE when they are more than 31 bits.
+void jp_ina3221_reading(struct jp_reading *reading, int64_t mv, int64_t ma);
 
 // The current of one step of the shunt register in microamperes; 0 for a shunt of 0 or less.
 int64_t jp_ina3221_step_ua(int32_t shunt_uohm);

@@ -2,26 +2,37 @@
 // INA3221 through the kernel's hwmon driver (JetPack 5 and later, mainline).
 //
 // in1..3 (mV) and curr1..3 (mA) are the three channels. in4..7 and curr4 are shunt voltages and sums of
-// the same three and are never rails.
+// the same three and are never rails. curr1..3_max_alarm and _crit_alarm make one gauge a rail.
 #define _GNU_SOURCE
 #include "channel.h"
+#include "chip.h"
 #include "drivers.h"
 #include "ina3221.h"
-#include "ina3221_chip.h"
 
 #include <errno.h>
 #include <stdio.h>
 #include <string.h>
 #include <unistd.h>
 
+#define LABEL_MAX 128 // read whole, also where only 32 characters of it make the name
+
 struct rail {
     int volt_fd, amp_fd;       // -1: never opened, see the error
     int volt_error, amp_error; // positive errno of open(2)
 };
 
+enum { WARNING, CRITICAL, LEVELS };
+
+struct alarm {
+    int fd[LEVELS];  // -1: the kernel has no such file
+    bool on[LEVELS]; // as last seen
+};
+
 struct state {
     struct rail rails[JP_INA3221_CHANNELS];
-    int count;
+    struct alarm alarms[JP_INA3221_CHANNELS]; // their channels follow those of the rails
+    int count, alarm_count;
+    int turn; // which alarm file is read first
 };
 
 static void attribute(char *out, size_t size, const char *dir, const char *format)
@@ -92,7 +103,7 @@ static bool open_rail(struct rail *rail, const struct jp_site *site, const char 
 {
     char name[40];
 
-    if (is_off(site, dir, index, label, 33))
+    if (is_off(site, dir, index, label, LABEL_MAX))
         return false;
     snprintf(name, sizeof name, "in%d_input", index);
     rail->volt_fd = open_input(site, dir, name, &rail->volt_error);
@@ -118,66 +129,150 @@ static void describe(struct jp_channel *channel, const struct rail *rail, const 
         channel->resolution_uw = jp_ina3221_resolution_uw(channel->shunt_uohm, (int32_t)mv);
 }
 
+static void open_rails(struct state *self, const struct jp_site *site, const char *dir, struct jp_channel *channels,
+                       int max)
+{
+    struct jp_chip chip;
+
+    jp_chip_identify(site, dir, &chip);
+    for (int index = 1; index <= JP_INA3221_CHANNELS && self->count < max; index++) {
+        struct rail *rail = &self->rails[self->count];
+        char label[LABEL_MAX];
+        struct jp_channel *channel = &channels[self->count];
+
+        if (!open_rail(rail, site, dir, index, label))
+            continue;
+        jp_channel_init(channel, JP_POWER, "ina3221", label);
+        jp_chip_place(&chip, index, channel);
+        describe(channel, rail, site, dir);
+        self->count++;
+    }
+}
+
+// The tail of a label that leaves no room is cut. A rail without one is known by its place, here as well.
+static void name_alarm(const struct jp_channel *rail, struct jp_channel *alarm)
+{
+    static const char tail[] = "_alarm";
+
+    if (rail->name[0])
+        snprintf(alarm->name, sizeof alarm->name, "%.*s%s", (int)(sizeof alarm->name - sizeof tail), rail->name, tail);
+    else if (rail->address >= 0)
+        snprintf(alarm->name, sizeof alarm->name, "%s-%x.%d%s", rail->chip, (unsigned)rail->address, rail->index, tail);
+    else
+        snprintf(alarm->name, sizeof alarm->name, "%s.%d%s", rail->chip, rail->index, tail);
+}
+
+static void open_alarms(struct state *self, const struct jp_site *site, const char *dir, struct jp_channel *channels,
+                        int max)
+{
+    static const char *const formats[LEVELS] = {"curr%d_max_alarm", "curr%d_crit_alarm"};
+
+    for (int i = 0; i < self->count && self->count + self->alarm_count < max; i++) {
+        struct alarm *alarm = &self->alarms[self->alarm_count];
+        struct jp_channel *channel = &channels[self->count + self->alarm_count];
+        int unused;
+
+        for (int level = 0; level < LEVELS; level++) {
+            char name[40];
+
+            snprintf(name, sizeof name, formats[level], channels[i].index);
+            alarm->fd[level] = open_input(site, dir, name, &unused);
+        }
+        if (alarm->fd[WARNING] < 0 && alarm->fd[CRITICAL] < 0)
+            continue;
+        jp_channel_init(channel, JP_GAUGE, "ina3221", "");
+        memcpy(channel->bus_node, channels[i].bus_node, sizeof channel->bus_node);
+        channel->address = channels[i].address;
+        channel->index = channels[i].index;
+        memcpy(channel->part_of, channels[i].name, sizeof channel->part_of);
+        snprintf(channel->event, sizeof channel->event, "over_current");
+        name_alarm(&channels[i], channel);
+        self->alarm_count++;
+    }
+}
+
 static int open_chip(void *state, const struct jp_site *site, const struct jp_found *found, struct jp_channel *channels,
                      int max)
 {
     struct state *self = state;
-    struct jp_ina3221_chip chip;
 
-    jp_ina3221_chip_identify(site, found->path, &chip);
-    for (int index = 1; index <= JP_INA3221_CHANNELS && self->count < max; index++) {
-        struct rail *rail = &self->rails[self->count];
-        char label[33];
-        struct jp_channel *channel = &channels[self->count];
-
-        if (!open_rail(rail, site, found->path, index, label))
-            continue;
-        jp_channel_init(channel, JP_POWER, "ina3221", label);
-        snprintf(channel->bus_node, sizeof channel->bus_node, "%s", chip.bus_node);
-        channel->address = chip.address;
-        channel->index = index;
-        describe(channel, rail, site, found->path);
-        self->count++;
-    }
-    return self->count;
+    open_rails(self, site, found->path, channels, max);
+    open_alarms(self, site, found->path, channels, max);
+    return self->count + self->alarm_count;
 }
 
-static int read_input(int fd, int open_error, int32_t *out)
+// A set flag always counts. A quiet one counts only where the chip had the time to set it: `fresh`, when nothing read
+// its flags in this pass.
+static void read_alarm(struct alarm *alarm, int first, bool fresh, struct jp_reading *reading)
 {
-    int64_t value;
-    int rc;
+    for (int i = 0; i < LEVELS; i++) {
+        int level = (first + i) % LEVELS;
+        int64_t value;
+        int rc;
 
-    if (fd < 0)
-        return -open_error;
-    rc = jp_site_pread_i64(fd, &value);
-    if (rc < 0)
-        return rc;
-    if (value <= INT32_MIN || value > INT32_MAX)
-        return -ERANGE;
-    *out = (int32_t)value;
-    return 0;
+        if (alarm->fd[level] < 0)
+            continue;
+        rc = jp_site_pread_i64(alarm->fd[level], &value);
+        if (rc == 0 && value != 0 && value != 1)
+            rc = -ERANGE;
+        if (rc < 0) {
+            jp_reading_missing(reading, -rc);
+            return;
+        }
+        if (value != 0 || fresh)
+            alarm->on[level] = value != 0;
+        fresh = false;
+    }
+    jp_reading_good(reading, alarm->on[CRITICAL] ? 2000 : alarm->on[WARNING] ? 1000 : 0);
+}
+
+// Before the powers, and beginning with another file each time: the chip clears all its flags whenever its status is
+// read, and the kernel reads it for every alarm, voltage and current (docs/drivers.md). True: late.
+static bool read_alarms(struct state *self, struct jp_pass *pass)
+{
+    int first = self->turn;
+    bool fresh = true;
+
+    for (int n = 0; n < self->alarm_count; n++) {
+        int i = (first / LEVELS + n) % self->alarm_count;
+        struct jp_reading *reading = &pass->readings[self->count + i];
+
+        if (reading->state != JP_WANTED)
+            continue;
+        read_alarm(&self->alarms[i], first % LEVELS, fresh, reading);
+        if (fresh)
+            self->turn = (first + 1) % (self->alarm_count * LEVELS);
+        fresh = false;
+        if (jp_pass_late(pass))
+            return true;
+    }
+    return false;
+}
+
+static int read_input(int fd, int open_error, int64_t *value)
+{
+    return fd < 0 ? -open_error : jp_site_pread_i64(fd, value);
 }
 
 static void read_rail(const struct rail *rail, struct jp_reading *reading)
 {
-    int32_t mv = 0, ma = 0;
+    int64_t mv = 0, ma = 0;
     int rc = read_input(rail->volt_fd, rail->volt_error, &mv);
 
     if (rc == 0)
         rc = read_input(rail->amp_fd, rail->amp_error, &ma);
-    if (rc < 0) {
+    if (rc < 0)
         jp_reading_missing(reading, -rc);
-        return;
-    }
-    jp_reading_good(reading, jp_ina3221_power_uw(mv, ma));
-    reading->mv = mv;
-    reading->ma = ma;
+    else
+        jp_ina3221_reading(reading, mv, ma);
 }
 
 static void read_chip(void *state, struct jp_pass *pass)
 {
     struct state *self = state;
 
+    if (read_alarms(self, pass))
+        return;
     for (int i = 0; i < self->count; i++) {
         if (pass->readings[i].state != JP_WANTED)
             continue;
@@ -193,13 +288,32 @@ static void close_chip(void *state)
 
     for (int i = 0; i < self->count; i++)
         close_rail(&self->rails[i]);
-    self->count = 0;
+    for (int i = 0; i < self->alarm_count; i++)
+        for (int level = 0; level < LEVELS; level++)
+            if (self->alarms[i].fd[level] >= 0)
+                close(self->alarms[i].fd[level]);
+    self->count = self->alarm_count = 0;
+}
+
+static bool is_wanted(const struct jp_site *site, const char *dir)
+{
+    return jp_chip_is(site, dir, "ina3221");
+}
+
+static int probe_chips(const struct jp_site *site, struct jp_found *found, int max)
+{
+    static const struct jp_chip_kind kind = {"/sys/bus/i2c/drivers/ina3221", "/hwmon", "/sys/class/hwmon", "hwmon",
+                                             is_wanted};
+    struct jp_chip_list list = {found, 0, max};
+
+    jp_chip_find(site, &kind, &list);
+    return list.count;
 }
 
 const struct jp_driver jp_driver_ina3221_hwmon = {
     .name = "ina3221_hwmon",
     .state_size = sizeof(struct state),
-    .probe = jp_ina3221_chip_probe,
+    .probe = probe_chips,
     .open = open_chip,
     .read = read_chip,
     .close = close_chip,

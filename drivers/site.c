@@ -105,11 +105,11 @@ static const char *take_digits(const char *at, const char *end, int64_t *below)
     return at;
 }
 
-// One decimal integer with white space around it, and nothing else. Not strtoll: once a period its code and its
+// One decimal integer with white space around it; *at moves behind it. Not strtoll: once a period its code and its
 // locale are cold, and it was a tenth of the meter's time.
-static int parse_i64(const char *text, size_t size, int64_t *value)
+static int take_i64(const char **text, const char *end, int64_t *value)
 {
-    const char *at = text, *end = text + size;
+    const char *at = *text;
     bool negative;
     int64_t below;
 
@@ -124,11 +124,27 @@ static int parse_i64(const char *text, size_t size, int64_t *value)
     at = take_digits(at, end, &below);
     if (!at || (!negative && below == INT64_MIN))
         return -ERANGE;
+    if (at < end && !is_space(*at))
+        return -EINVAL;
     while (at < end && is_space(*at))
         at++;
-    if (at < end)
-        return -EINVAL;
+    *text = at;
     *value = negative ? below : -below;
+    return 0;
+}
+
+// One integer and nothing else.
+static int parse_i64(const char *text, size_t size, int64_t *value)
+{
+    const char *end = text + size;
+    int64_t found;
+    int rc = take_i64(&text, end, &found);
+
+    if (rc < 0)
+        return rc;
+    if (text < end)
+        return -EINVAL;
+    *value = found;
     return 0;
 }
 
@@ -203,4 +219,19 @@ int jp_site_pread_i64(int fd, int64_t *value)
     ssize_t length = pread(fd, text, sizeof text, 0);
 
     return length < 0 ? -errno : parse_i64(text, (size_t)length, value);
+}
+
+int jp_site_pread_first(int fd, int64_t *values, int count)
+{
+    char text[NUMBER_TEXT_MAX * 2];
+    ssize_t length = pread(fd, text, sizeof text, 0);
+    const char *at = text;
+    int rc = length < 0 ? -errno : 0;
+
+    for (int i = 0; i < count && rc == 0; i++) {
+        rc = take_i64(&at, text + length, &values[i]);
+        if (rc == -ENODATA && i > 0)
+            rc = -EINVAL; // the others are there
+    }
+    return rc;
 }

@@ -43,4 +43,8 @@ int jp_site_list(const struct jp_site *site, const char *path, int (*each)(void 
 // One pread(2), no allocation. 0, or -errno; -ENODATA for an empty (or blank) file, -EINVAL for other text.
 int jp_site_pread_i64(int fd, int64_t *value);
 
+// As jp_site_pread_i64, but the first `count` integers of a line, white space between them; what follows the last after
+// white space is not looked at ("32760 ma"). On an error `values` may be changed.
+int jp_site_pread_first(int fd, int64_t *values, int count);
+
 #endif

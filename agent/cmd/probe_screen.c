@@ -54,18 +54,21 @@ static void put_machine(const struct jp_probe *probe)
         jp_page_fact("carbon", "unknown: set location.country, or location.intensity_g_per_kwh");
 }
 
-static const char *outside_of(const struct jp_run *run)
+// What the profile says; where it says nothing, what is outside by the meaning of the scope.
+static const char *outside_of(const struct jp_probe *probe)
 {
     static const char *const texts[] = {
         [JP_SCOPE_RAIL] = "all that these rails do not feed",
-        [JP_SCOPE_MODULE] = "the carrier board and all it feeds; the power supply's loss",
-        [JP_SCOPE_CARRIER] = "what this carrier does not feed; the power supply's loss",
-        [JP_SCOPE_BOARD] = "the power supply's loss",
-        [JP_SCOPE_PACKAGE] = "all but processors and memory: GPUs, disks, fans, boards; the power supply's loss",
-        [JP_SCOPE_SYSTEM] = "what the maker did not wire to it; the power supply's loss",
+        [JP_SCOPE_MODULE] = "the carrier board and all that it feeds, and the losses of the power supply",
+        [JP_SCOPE_CARRIER] = "what this carrier does not feed, and the losses of the power supply",
+        [JP_SCOPE_BOARD] = "the losses of the power supply",
+        [JP_SCOPE_PACKAGE] = "all but processors and memory, and the losses of the power supply",
+        [JP_SCOPE_SYSTEM] = "what the maker did not wire to it, and the losses of the power supply",
     };
+    const struct jp_run *run = &probe->plan.run;
+    const char *own = probe->plan.board.outside[run->total_scope];
 
-    return texts[run->total_method == JP_MODELLED ? JP_SCOPE_PACKAGE : run->total_scope];
+    return own[0] ? own : texts[run->total_method == JP_MODELLED ? JP_SCOPE_PACKAGE : run->total_scope];
 }
 
 static void put_reason(const struct jp_probe *probe)
@@ -86,7 +89,7 @@ static void put_reason(const struct jp_probe *probe)
         return;
     }
     jp_page_fact("total", "%s: %s", labels, reason);
-    jp_page_fact("outside", "%s", outside_of(run));
+    jp_page_fact("outside", "%s", outside_of(probe));
 }
 
 static void gauge_text(const struct jp_probe *probe, int i, char *out, size_t size)
@@ -155,6 +158,7 @@ static void put_sensors(const struct jp_probe *probe)
     jp_page_paint(JP_PAGE_PLAIN);
     for (int s = 0; s < probe->source_count; s++) {
         const struct jp_source *source = &probe->plan.sources[s];
+        const char *place = source->info[0].bus_node[0] ? source->info[0].bus_node : source->found.path;
         int channels = 0;
 
         for (int i = 0; i < source->count; i++)
@@ -166,8 +170,9 @@ static void put_sensors(const struct jp_probe *probe)
         }
         jp_probe_sensor(source, -1, sensor, sizeof sensor);
         read_text(probe->now.read_ns[s], cost, sizeof cost);
-        snprintf(text, sizeof text, "%s, %d channel%s, %s", source->driver->name, channels, channels > 1 ? "s" : "",
-                 source->info[0].bus_node[0] ? source->info[0].bus_node : source->found.path);
+        snprintf(text, sizeof text, "%s, %d channel%s", source->driver->name, channels, channels > 1 ? "s" : "");
+        if (place[0] && strlen(place) <= JP_PAGE_WIDTH - 32)
+            jp_page_add(text, sizeof text, "%s", place);
         printf("  %-16s  %10s  ", sensor, cost);
         jp_page_wrapped(32, 32, text);
     }

@@ -138,8 +138,8 @@ class ProbeTest(unittest.TestCase):
         make_tree.make("agx-orin-jp6", self.root)
         done = self.run_probe()
         self.assertEqual((done.returncode, done.stderr), (0, ""))
-        for text in ("NVIDIA Jetson AGX Orin\n", "\n+ VIN_SYS_5V0 ", "\n    VDDQ_VDD2_1V8AO ", "\n= total", " 7.652 W",
-                     "1 x Orin (nvgpu), Ampere", "jetson-agx-orin, verified\n", "Jetson AGX Orin, tegra234\n", " 99.2 mW ", " gpu, soc\n", "no problems\n",
+        for text in ("NVIDIA Jetson AGX Orin series\n", "\n+ VIN_SYS_5V0 ", "\n    VDDQ_VDD2_1V8AO ", "\n= total", " 7.652 W",
+                     "1 x Orin (nvgpu), Ampere", "jetson-agx-orin, verified\n", "AGX Orin (32 GB ram), tegra234\n", " 99.2 mW ", " gpu, soc\n", "no problems\n",
                      "VDD_GPU_SOC + VDD_CPU_CV + VIN_SYS_5V0: the profile's module total", "the carrier", "gpu_load 0 %"):
             self.assertIn(text, done.stdout)
         self.assertLessEqual(len(done.stdout.splitlines()), 30)

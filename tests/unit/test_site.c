@@ -111,6 +111,44 @@ static void a_number_is_a_number_and_nothing_else(void **state)
     }
 }
 
+static void the_first_numbers_of_a_line_are_taken_and_what_follows_is_not_looked_at(void **state)
+{
+    static const struct {
+        const char *text;
+        int count, rc;
+        int64_t first, second;
+    } cases[] = {
+        {"5000 400\n", 2, 0, 5000, 400},
+        {" 4984\t-8   \n", 2, 0, 4984, -8},
+        {"32760 ma\n", 1, 0, 32760, 0},
+        {"32760 ma\n", 2, -EINVAL, 32760, 0},
+        {"32760ma\n", 1, -EINVAL, 0, 0},
+        {"5000\n", 2, -EINVAL, 5000, 0},
+        {"5000 400 7 x\n", 2, 0, 5000, 400},
+        {"5000 400x\n", 2, -EINVAL, 5000, 0},
+        {"-9223372036854775808 9223372036854775807\n", 2, 0, INT64_MIN, INT64_MAX},
+        {"1 9223372036854775808\n", 2, -ERANGE, 1, 0},
+        {"", 1, -ENODATA, 0, 0},
+        {" \n", 2, -ENODATA, 0, 0},
+        {"ma 5\n", 1, -EINVAL, 0, 0},
+    };
+
+    (void)state;
+    tree("empty");
+    for (size_t i = 0; i < sizeof cases / sizeof cases[0]; i++) {
+        int64_t values[2] = {0, 0};
+        int fd;
+
+        put("/n", cases[i].text);
+        fd = jp_site_open(&site, "/n");
+        for (int again = 0; again < 2; again++)
+            assert_int_equal(jp_site_pread_first(fd, values, cases[i].count), cases[i].rc);
+        assert_true(values[0] == cases[i].first && values[1] == cases[i].second);
+        close(fd);
+        assert_int_equal(jp_site_pread_first(fd, values, 1), -EBADF);
+    }
+}
+
 static void names_come_in_natural_order(void **state)
 {
     static const char *const made[] = {"/d/hwmon10", "/d/hwmon2", "/d/hwmon1", "/d/.hidden", "/d/1-0041", "/d/1-0040"};
@@ -165,6 +203,7 @@ int main(void)
         cmocka_unit_test(a_path_stays_below_the_root),
         ON_A_TREE(a_small_file_is_read_whole_or_not_at_all),
         ON_A_TREE(a_number_is_a_number_and_nothing_else),
+        ON_A_TREE(the_first_numbers_of_a_line_are_taken_and_what_follows_is_not_looked_at),
         ON_A_TREE(names_come_in_natural_order),
         ON_A_TREE(a_link_tells_its_last_part),
         ON_A_TREE(a_fifo_does_not_hold_the_program_up),

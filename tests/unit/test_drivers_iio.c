@@ -1,0 +1,248 @@
+// SPDX-License-Identifier: Apache-2.0
+// The INA3221 under the driver of JetPack 4: which chips, which inputs, and what its files become.
+#define _GNU_SOURCE
+#include "driver_rig.h"
+
+#include <errno.h>
+#include <limits.h>
+
+#define CHIP "/sys/bus/i2c/drivers/ina3221x/0-0040/iio:device0/"
+
+static const struct jp_driver *const driver = &jp_driver_ina3221_iio;
+static const char *failing; // end of the path whose reads fail
+static int failure;
+static int transfers;
+
+// Stands before libc's: a plain file system never answers EAGAIN or EIO, this driver does.
+ssize_t pread(int fd, void *buffer, size_t size, off_t offset)
+{
+    char name[64], path[PATH_MAX];
+    ssize_t length;
+
+    transfers++;
+    snprintf(name, sizeof name, "/proc/self/fd/%d", fd);
+    length = readlink(name, path, sizeof path - 1);
+    path[length > 0 ? length : 0] = '\0';
+    if (failing && strlen(path) > strlen(failing) && strcmp(path + strlen(path) - strlen(failing), failing) == 0) {
+        errno = failure;
+        return -1;
+    }
+    if (lseek(fd, offset, SEEK_SET) < 0)
+        return -1;
+    return read(fd, buffer, size);
+}
+
+static int mend(void **state)
+{
+    failing = NULL;
+    return drop_tree(state);
+}
+
+static void run(const char *shell)
+{
+    char command[512];
+
+    snprintf(command, sizeof command, "cd '%s' && %s", root, shell);
+    assert_int_equal(system(command), 0);
+}
+
+static void both_chips_and_their_inputs_are_found_with_and_without_links(void **state)
+{
+    static const char *const kinds[] = {"iio", "iio-copied"};
+    struct jp_found found[MAX];
+    struct rig rig;
+
+    for (int i = 0; i < 2; i++) {
+        tree(kinds[i]);
+        assert_int_equal(driver->probe(&site, found, MAX), 2);
+        assert_int_equal(driver->probe(&site, found, 1), 1);
+        assert_int_equal(jp_driver_ina3221_hwmon.probe(&site, found, MAX), 0);
+        assert_int_equal(open_nth(&rig, driver, 0), 3);
+        assert_string_equal(rig.channels[0].name, "VDD_SYS_GPU");
+        assert_string_equal(rig.channels[2].name, "VDD_4V0_WIFI");
+        assert_string_equal(rig.channels[0].chip, "ina3221");
+        assert_string_equal(rig.channels[0].bus_node, "i2c@3160000");
+        assert_int_equal(rig.channels[0].address, 0x40);
+        assert_int_equal(rig.channels[0].index, 1);
+        assert_int_equal(rig.channels[2].index, 3);
+        read_rig(&rig);
+        assert_int_equal(rig.readings[0].value, 19152 * 76);
+        assert_int_equal(rig.readings[0].mv, 19152);
+        assert_int_equal(rig.readings[0].ma, 76);
+        assert_int_equal(rig.readings[2].value, 4792 * -4);
+        close_rig(&rig);
+        assert_int_equal(open_nth(&rig, driver, 1), 1);
+        assert_string_equal(rig.channels[0].name, "VDD_IN");
+        assert_int_equal(rig.channels[0].address, 0x41);
+        close_rig(&rig);
+        drop_tree(state);
+    }
+}
+
+static void a_copied_folder_of_all_devices_tells_its_chips_by_their_uevents(void **state)
+{
+    struct rig rig;
+
+    (void)state;
+    tree("iio-copied");
+    run("mkdir -p sys/bus/iio/devices && mv sys/bus/i2c/drivers/ina3221x/0-0040/iio:device0 "
+        "sys/bus/i2c/drivers/ina3221x/0-0041/iio:device1 sys/bus/iio/devices && rm -r sys/bus/i2c");
+    assert_int_equal(open_nth(&rig, driver, 1), 1);
+    assert_int_equal(rig.channels[0].address, 0x41);
+    assert_string_equal(rig.channels[0].bus_node, "i2c@3160000");
+    close_rig(&rig);
+}
+
+static void a_chip_seen_in_several_places_is_found_once(void **state)
+{
+    struct jp_found found[MAX];
+
+    (void)state;
+    tree("iio-copied");
+    run("mkdir -p sys/bus/iio/devices sys/bus/i2c/devices && cp -r sys/bus/i2c/drivers/ina3221x/0-004* "
+        "sys/bus/i2c/devices && cp -r sys/bus/i2c/devices/0-0040/iio:device0 sys/bus/iio/devices");
+    assert_int_equal(driver->probe(&site, found, MAX), 2);
+    run("echo something_else >sys/bus/i2c/devices/0-0041/iio:device1/name && rm -r sys/bus/i2c/drivers");
+    assert_int_equal(driver->probe(&site, found, MAX), 1);
+}
+
+static void a_chip_that_hwmon_shows_is_left_to_hwmon(void **state)
+{
+    struct jp_found found[MAX];
+
+    (void)state;
+    tree("iio-copied");
+    run("mkdir -p sys/bus/i2c/devices/0-0040/hwmon/hwmon3 && echo ina3221 "
+        ">sys/bus/i2c/devices/0-0040/hwmon/hwmon3/name");
+    assert_int_equal(jp_driver_ina3221_hwmon.probe(&site, found, MAX), 1);
+    assert_int_equal(driver->probe(&site, found, MAX), 1);
+    assert_non_null(strstr(found[0].path, "0-0041"));
+    // A copied class folder has no client's name: the place tells.
+    run("mkdir -p sys/class/hwmon && mv sys/bus/i2c/devices/0-0040/hwmon/hwmon3 sys/class/hwmon && "
+        "cp sys/bus/i2c/drivers/ina3221x/0-0040/uevent sys/class/hwmon/hwmon3");
+    assert_int_equal(jp_driver_ina3221_hwmon.probe(&site, found, MAX), 1);
+    assert_int_equal(driver->probe(&site, found, MAX), 1);
+    assert_non_null(strstr(found[0].path, "0-0041"));
+}
+
+static void a_rail_costs_one_read_and_without_the_pair_file_two(void **state)
+{
+    struct rig rig;
+
+    (void)state;
+    tree("iio-copied");
+    assert_int_equal(open_nth(&rig, driver, 0), 3);
+    transfers = 0;
+    read_rig(&rig);
+    assert_int_equal(transfers, 3);
+    close_rig(&rig);
+    drop(CHIP "ui_input_1");
+    assert_int_equal(open_nth(&rig, driver, 0), 3);
+    transfers = 0;
+    read_rig(&rig);
+    assert_int_equal(transfers, 4);
+    assert_int_equal(rig.readings[1].value, 19152 * 60);
+    put(CHIP "in_current1_input", "32760 ma\n");
+    read_rig(&rig);
+    assert_int_equal(rig.readings[1].ma, 32760);
+    close_rig(&rig);
+    drop(CHIP "in_current1_input");
+    assert_int_equal(open_nth(&rig, driver, 0), 2);
+    assert_int_equal(rig.channels[1].index, 3);
+    close_rig(&rig);
+}
+
+static void what_is_no_pair_is_missing_and_never_zero(void **state)
+{
+    static const struct {
+        const char *text;
+        int error;
+    } cases[] = {{"", ENODATA},
+                 {"\n", ENODATA},
+                 {"abc\n", EINVAL},
+                 {"19152\n", EINVAL},
+                 {"19152 abc\n", EINVAL},
+                 {"19152mv 76ma\n", EINVAL},
+                 {"19152 99999999999\n", ERANGE},
+                 {"19152 99999999999999999999\n", ERANGE}};
+    struct rig rig;
+
+    (void)state;
+    tree("iio-copied");
+    assert_int_equal(open_nth(&rig, driver, 0), 3);
+    for (size_t i = 0; i < sizeof cases / sizeof cases[0]; i++) {
+        put(CHIP "ui_input_0", cases[i].text);
+        read_rig(&rig);
+        assert_int_equal(rig.readings[0].state, JP_MISSING);
+        assert_int_equal(rig.readings[0].error, cases[i].error);
+        assert_int_equal(rig.readings[0].mv, INT32_MIN);
+        assert_int_equal(rig.readings[1].state, JP_GOOD);
+    }
+    put(CHIP "ui_input_0", " 19152\t-76 ma\n");
+    read_rig(&rig);
+    assert_int_equal(rig.readings[0].value, 19152 * -76);
+    close_rig(&rig);
+}
+
+static void an_errno_reaches_its_rail_and_no_other(void **state)
+{
+    static const int errors[] = {EAGAIN, EIO};
+    struct rig rig;
+
+    (void)state;
+    tree("iio");
+    assert_int_equal(open_nth(&rig, driver, 0), 3);
+    for (int i = 0; i < 2; i++) {
+        failing = "/ui_input_1";
+        failure = errors[i];
+        read_rig(&rig);
+        assert_int_equal(rig.readings[1].state, JP_MISSING);
+        assert_int_equal(rig.readings[1].error, errors[i]);
+        assert_int_equal(rig.readings[0].state, JP_GOOD);
+        assert_int_equal(rig.readings[2].state, JP_GOOD);
+        failing = NULL;
+        read_rig(&rig);
+        assert_int_equal(rig.readings[1].state, JP_GOOD);
+    }
+    close_rig(&rig);
+}
+
+static bool late_after_one(void *context)
+{
+    return ++*(int *)context >= 1;
+}
+
+static void after_a_slow_transfer_the_rest_stays_wanted(void **state)
+{
+    struct rig rig;
+    int calls = 0;
+    struct jp_pass pass = {.late = late_after_one, .context = &calls};
+
+    (void)state;
+    tree("iio-copied");
+    assert_int_equal(open_nth(&rig, driver, 0), 3);
+    pass.readings = rig.readings;
+    rig.readings[0].state = JP_SKIPPED;
+    driver->read(rig.state, &pass);
+    assert_int_equal(rig.readings[0].state, JP_SKIPPED);
+    assert_int_equal(rig.readings[1].state, JP_GOOD);
+    assert_int_equal(rig.readings[2].state, JP_WANTED);
+    assert_int_equal(calls, 1);
+    close_rig(&rig);
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(both_chips_and_their_inputs_are_found_with_and_without_links),
+        ON_A_TREE(a_copied_folder_of_all_devices_tells_its_chips_by_their_uevents),
+        ON_A_TREE(a_chip_seen_in_several_places_is_found_once),
+        ON_A_TREE(a_chip_that_hwmon_shows_is_left_to_hwmon),
+        ON_A_TREE(a_rail_costs_one_read_and_without_the_pair_file_two),
+        ON_A_TREE(what_is_no_pair_is_missing_and_never_zero),
+        cmocka_unit_test_teardown(an_errno_reaches_its_rail_and_no_other, mend),
+        ON_A_TREE(after_a_slow_transfer_the_rest_stays_wanted),
+    };
+
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
