@@ -114,6 +114,15 @@ static int find_load(const struct jp_discovery *how, const struct jp_plan *plan,
     return 0;
 }
 
+// CodeCarbon goes by what /proc/cpuinfo lists, and by the name it has there.
+static int64_t machine_tdp_mw(const struct jp_site *site)
+{
+    struct jp_cpus cpus;
+
+    jp_facts_cpus(site, &cpus);
+    return jp_tdp_machine_mw(cpus.model, cpus.listed, cpus.sockets);
+}
+
 static int open_driver(const struct jp_discovery *how, struct jp_plan *plan, const struct jp_driver *driver)
 {
     struct jp_found found[JP_SOURCES_MAX] = {{.param = 0}};
@@ -128,8 +137,7 @@ static int open_driver(const struct jp_discovery *how, struct jp_plan *plan, con
                         "take it out of the key \"drivers\", or load the sensor's kernel driver");
     for (int i = 0; i < count && rc == 0; i++) {
         if (strcmp(driver->name, "estimate_cpu") == 0)
-            found[i].param =
-                jp_tdp_machine_mw(plan->run.facts.cpu_model, plan->run.facts.cpu_count, jp_facts_sockets(how->site));
+            found[i].param = machine_tdp_mw(how->site);
         rc = open_found(how, plan, driver, &found[i]);
     }
     return rc;
