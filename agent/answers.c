@@ -167,7 +167,7 @@ static void task(struct jp_answers *answers, bool start, const char *name, struc
     }
     snprintf(detail, sizeof detail, "{\"action\":\"%s\",\"name\":\"%s\",\"seq\":%" PRIu64 "}", start ? "start" : "stop",
              name, answers->sampler->seq);
-    rc = jp_record_event(answers->record, "task", detail);
+    rc = jp_record_event(answers->record, "task", "", detail);
     if (rc) {
         refuse(text, "it could not be written down: ", rc == -ENOSPC ? "the hot spool is full" : strerror(-rc));
         return;

@@ -84,7 +84,8 @@ void jp_facts_read(const struct jp_site *site, struct jp_plan *plan)
     if (jp_lines(site, "/etc/os-release", read_release_line, facts) < 0)
         jp_lines(site, "/usr/lib/os-release", read_release_line, facts);
     read_l4t(site, facts);
-    jp_power_mode_name(site, &plan->board, jp_power_mode_id(site), facts->power_mode);
+    plan->power_mode = jp_power_mode_id(site);
+    jp_power_mode_name(site, &plan->board, plan->power_mode, facts->power_mode);
 }
 
 // Source: jetson_stats jtop/core/jetson_variables.py. Left out is what it gives to more than one JetPack

@@ -5,7 +5,7 @@
 
 #include "discover.h"
 
-// Fills plan->run.facts from plan->board and the site; what cannot be told stays "", 0 or -1.
+// Fills plan->run.facts and plan->power_mode from plan->board and the site; what cannot be told stays "", 0 or -1.
 // The release in /etc/os-release is this machine's own; everything else is the site's.
 void jp_facts_read(const struct jp_site *site, struct jp_plan *plan);
 

@@ -1,7 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 // A run: one start of meter. Its identity, its channels, its total, and the facts beside them.
 //
-// Made once at start by meter, carried to post in the RUN frame, never changed afterwards.
+// Made once at start by meter, carried to post in the RUN frame. Only facts.power_mode changes afterwards: RUN is said
+// once more then.
 #ifndef JP_RUN_H
 #define JP_RUN_H
 
