@@ -99,16 +99,22 @@ static int open_found(const struct jp_discovery *how, struct jp_plan *plan, cons
     return 0;
 }
 
-// The profile knows where this board's GPU tells its load; drivers look where most boards have it.
-static int find_load(const struct jp_discovery *how, const struct jp_plan *plan, struct jp_found *found)
+// The profile knows where this board's GPU tells its load and clock; drivers look where most boards have them.
+static int find_gpu(const struct jp_discovery *how, const struct jp_plan *plan, const struct jp_driver *driver,
+                    struct jp_found *found)
 {
-    for (int i = 0; i < plan->board.gpu.loads; i++) {
-        int fd = jp_site_open(how->site, plan->board.gpu.load[i]);
+    const struct jp_board *board = &plan->board;
+    bool load = strcmp(driver->name, "gpu_load") == 0;
+    int count = load ? board->gpu.loads : strcmp(driver->name, "gpu_freq") == 0 ? board->gpu.frequencies : 0;
+
+    for (int i = 0; i < count; i++) {
+        const char *path = load ? board->gpu.load[i] : board->gpu.frequency[i];
+        int fd = jp_site_open(how->site, path);
 
         if (fd < 0)
             continue;
         close(fd);
-        snprintf(found->path, sizeof found->path, "%s", plan->board.gpu.load[i]);
+        snprintf(found->path, sizeof found->path, "%s", path);
         return 1;
     }
     return 0;
@@ -128,8 +134,8 @@ static int open_driver(const struct jp_discovery *how, struct jp_plan *plan, con
     struct jp_found found[JP_SOURCES_MAX] = {{.param = 0}};
     int count = driver->probe(how->site, found, JP_SOURCES_MAX), rc = 0;
 
-    if (count <= 0 && strcmp(driver->name, "gpu_load") == 0)
-        count = find_load(how, plan, found);
+    if (count == 0)
+        count = find_gpu(how, plan, driver, found);
     if (count == -EACCES || count == -EPERM)
         tell_open_failed(plan, driver, driver->name, -count);
     else if (count <= 0 && listed(how->config, driver->name))
