@@ -141,17 +141,6 @@ static void a_devfreq_device_without_a_node_is_known_by_its_name(void **state)
     assert_string_equal(found.path, "/sys/class/devfreq/gpu-nvd-0/cur_freq");
 }
 
-static void jetpack_4_has_the_gpus_clock_below_its_device(void **state)
-{
-    struct jp_found found;
-
-    (void)state;
-    tree("empty");
-    make("/sys/devices/gpu.0/devfreq/57000000.gpu/cur_freq", "921600000\n");
-    assert_int_equal(jp_driver_gpu_freq.probe(&site, &found, 1), 1);
-    assert_string_equal(found.path, "/sys/devices/gpu.0/devfreq/57000000.gpu/cur_freq");
-}
-
 static void only_what_holds_clocks_back_is_throttling(void **state)
 {
     struct rig rig;
@@ -238,7 +227,6 @@ int main(void)
         ON_A_TREE(the_clock_of_the_processors_is_the_mean_of_the_policies_that_answer),
         ON_A_TREE(the_clock_of_the_gpu_is_found_beside_its_load),
         ON_A_TREE(a_devfreq_device_without_a_node_is_known_by_its_name),
-        ON_A_TREE(jetpack_4_has_the_gpus_clock_below_its_device),
         ON_A_TREE(only_what_holds_clocks_back_is_throttling),
         ON_A_TREE(older_kernels_number_their_cooling_devices),
         ON_A_TREE(an_x86_package_throttles_while_its_count_goes_up),
