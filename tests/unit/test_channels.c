@@ -155,6 +155,30 @@ static int closed_open(void *state, const struct jp_site *site, const struct jp_
     return -EACCES;
 }
 
+// Two rails of the AGX Orin, an alarm of the second, and a gauge with an event of its own.
+static int alarm_open(void *state, const struct jp_site *site, const struct jp_found *found,
+                      struct jp_channel *channels, int max)
+{
+    static const char *const labels[] = {"VDD_GPU_SOC", "", "alarm", "heat"};
+    static const int places[] = {1, 2, 2, 2};
+
+    (void)state;
+    (void)site;
+    (void)max;
+    for (int i = 0; i < 4; i++) {
+        channels[i] = (struct jp_channel){.chip = "ina3221", .address = 0x40, .index = places[i], .kind = JP_POWER};
+        strcpy(channels[i].name, labels[i]);
+        if (i >= 2)
+            channels[i].kind = JP_GAUGE;
+    }
+    strcpy(channels[2].event, "over_current");
+    strcpy(channels[3].event, "throttle");
+    channels[3].address = -1;
+    return found->path[0] == 's' ? 2 : 4;
+}
+
+static const struct jp_driver alarmed = {
+    .name = "alarmed", .probe = fake_probe, .open = alarm_open, .read = fake_read, .close = fake_close};
 static const struct jp_driver fake = {
     .name = "fake", .probe = fake_probe, .open = fake_open, .read = fake_read, .close = fake_close};
 static const struct jp_driver closed = {
@@ -174,6 +198,18 @@ static void names_are_legal_and_their_own(void **state)
     jp_diagnose_readings(&plan, &now);
     assert_false(now.known[0]);
     assert_string_equal(problem("did not answer")->where, "same");
+}
+
+static void an_alarm_watches_the_rail_at_its_place(void **state)
+{
+    static const struct jp_driver *const drivers[] = {&alarmed, NULL};
+
+    (void)state;
+    put("/proc/device-tree/compatible", "nvidia,p3701-0000");
+    discover_with(drivers);
+    assert_int_equal(plan.run.gauge_count, 2);
+    assert_string_equal(plan.run.channels[plan.watched[0]].name, "VDD_CPU_CV"); // the profile's name of it
+    assert_int_equal(plan.watched[1], -1);
 }
 
 static void a_closed_sensor_is_told_with_its_remedy(void **state)
@@ -236,6 +272,7 @@ int main(void)
         WITH_ROOT(the_l4t_release_and_power_mode_come_from_their_files),
         WITH_ROOT(the_device_name_is_the_same_for_everybody_and_another_for_another_serial),
         WITH_ROOT(names_are_legal_and_their_own),
+        WITH_ROOT(an_alarm_watches_the_rail_at_its_place),
         WITH_ROOT(a_closed_sensor_is_told_with_its_remedy),
         WITH_ROOT(a_replayed_trace_takes_the_place_of_the_sensors),
         WITH_ROOT(meta_says_unknown_as_null_and_the_total_by_its_channels),
