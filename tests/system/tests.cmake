@@ -15,6 +15,7 @@ jp_system_test(config)
 # The promises of the main job, each on the true program.
 jp_system_test(rails TIMEOUT 180)
 jp_system_test(rapl TIMEOUT 120)
+jp_system_test(facts)
 jp_system_test(kill TIMEOUT 300)
 jp_system_test(slam_agent TIMEOUT 400)
 jp_system_test(formats)
