@@ -77,9 +77,9 @@ class Facts(unittest.TestCase):
 
     def edges(self, state):
         on = state == "on"
-        if self.alarmed:
-            over = self.event("over_current", lambda detail: detail["state"] == state)
-            self.assertEqual((over["channel"], over["detail"]["level"]), ("VDD_GPU_SOC", int(on)))
+        over = self.event("over_current", lambda detail: detail["state"] == state)
+        self.assertEqual((over["channel"], over["detail"]),
+                         ("VDD_GPU_SOC", {"gauge": "VDD_GPU_SOC_alarm", "state": state, "level": int(on)}))
         throttle = self.event("throttle", lambda detail: detail["state"] == state)
         self.assertEqual((throttle["channel"], throttle["detail"]),
                          (None, {"gauge": "throttle_cpu", "state": state, "level": int(on)}))
@@ -87,10 +87,9 @@ class Facts(unittest.TestCase):
     def test_live_event_and_meta_follow_the_board(self):
         gauges = self.live(lambda gauges: True)
         expected = {"gpu_load": 43.7, "cpu_freq": 1220.266, "gpu_freq": 1300.5, "cpu-thermal": 51.5, "gpu-thermal": None,
-                    "tj-thermal": 53.25, "throttle_cpu": 0, "throttle_gpu": 0}
+                    "tj-thermal": 53.25, "throttle_cpu": 0, "throttle_gpu": 0, "VDD_GPU_SOC_alarm": 0}
         self.assertEqual({name: gauges.get(name, "none") for name in expected}, expected)
         self.assertNotIn("PMIC-Die", gauges)
-        self.alarmed = "VDD_GPU_SOC_alarm" in gauges  # by a driver that reads them
         meta = self.meta("MODE_30W")
         self.assertEqual(meta["cpu"], {"count": 12, "model": "Arm Cortex-A78AE"})
         self.assertEqual((meta["os"]["l4t"], meta["os"]["jetpack"]), ("36.4.3", "6.2"))
@@ -99,7 +98,7 @@ class Facts(unittest.TestCase):
         self.board.cool("cpufreq-cpu0", 3)
         self.board.mode(0)
         self.edges("on")
-        self.live(lambda gauges: gauges["throttle_cpu"] == 1 and gauges.get("VDD_GPU_SOC_alarm", 1) == 1)
+        self.live(lambda gauges: gauges["throttle_cpu"] == 1 and gauges["VDD_GPU_SOC_alarm"] == 1)
         self.assertEqual(self.event("power_mode")["detail"], {"from": "MODE_30W", "to": "MAXN", "id": 0})
         self.meta("MAXN")
 
@@ -112,7 +111,7 @@ class Facts(unittest.TestCase):
         told = {message.payload for message in self.subscriber.of("event")}  # one may come again after the kill
         kinds = [json.loads(payload)["kind"] for payload in told]
         self.assertEqual({kind: kinds.count(kind) for kind in ("over_current", "throttle", "power_mode")},
-                         {"over_current": 2 * self.alarmed, "throttle": 2, "power_mode": 1})
+                         {"over_current": 2, "throttle": 2, "power_mode": 1})
         self.assertEqual(self.agent.stop(), 0)
 
 
