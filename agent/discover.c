@@ -8,6 +8,7 @@
 #include "facts.h"
 #include "replay.h"
 #include "tdp.h"
+#include "trace_files.h"
 
 #include <errno.h>
 #include <stdio.h>
@@ -162,16 +163,30 @@ static bool replay_wanted(const struct jp_discovery *how)
     return true;
 }
 
+// The wrong line's place: in the tree's trace, or in the trace that is the root, whose name's end says most.
+static void place_line(const struct jp_site *site, int line, char *where, size_t size)
+{
+    const char *name = jp_trace_begins(site->root) ? site->root : JP_REPLAY_PATH;
+    size_t length = strlen(name), room = size - sizeof ":2147483647";
+
+    snprintf(where, size, "%s:%d", length > room ? name + length - room : name, line);
+}
+
 // A trace may be made: what it says of itself goes wherever its numbers go.
 static void take_note(const struct jp_discovery *how, struct jp_plan *plan)
 {
-    char where[64];
-    int line = 0, rc = jp_replay_note(how->site, plan->run.facts.note, sizeof plan->run.facts.note, &line);
+    char what[160], where[160];
+    struct jp_replay_told told;
+    int rc = jp_replay_tell(how->site, &told);
 
+    if (rc == 0)
+        snprintf(plan->run.facts.note, sizeof plan->run.facts.note, "%.*s", (int)sizeof plan->run.facts.note - 1,
+                 told.note);
     if (rc != -EINVAL)
         return;
-    snprintf(where, sizeof where, "%s:%d", JP_REPLAY_PATH, line);
-    jp_plan_problem(plan, "this line of the trace is wrong", where, "correct it (docs/drivers.md has the format)");
+    place_line(how->site, told.line, where, sizeof where);
+    snprintf(what, sizeof what, "this line of the trace is wrong: %s", told.what);
+    jp_plan_problem(plan, what, where, "correct it (docs/drivers.md has the format)");
 }
 
 static int open_measuring(const struct jp_discovery *how, struct jp_plan *plan)

@@ -14,7 +14,7 @@ static const char help[] = "joulepost probe [--json] [--root DIR] [-c FILE]\n"
                            "\n"
                            "Shows what is here, what it measures, what is missing and how to fix it.\n"
                            "  --json      the same as one JSON object\n"
-                           "  --root DIR  look at a tree instead of this machine\n"
+                           "  --root DIR  look at a tree, or at a captured trace, instead of this machine\n"
                            "  -c FILE     configuration (default /etc/joulepost/joulepost.conf)\n";
 
 // Everything of one look. Large: allocated.
