@@ -24,6 +24,7 @@ static const struct verb verbs[] = {
     {"export", jp_cmd_export, "a spool's windows as CSV or JSON lines"},
     {"upload", jp_cmd_upload, "send a spool taken from another machine"},
     {"task", jp_cmd_task, "mark work inside the running agent"},
+    {"capture", jp_cmd_capture, "record what the sensors say, to report a board or to replay"},
     {"version", jp_cmd_version, "which version this is"},
 };
 

@@ -11,6 +11,7 @@ enum jp_exit {
 };
 
 int jp_cmd_agent(int argc, char **argv);
+int jp_cmd_capture(int argc, char **argv);
 int jp_cmd_export(int argc, char **argv);
 int jp_cmd_meter(int argc, char **argv);
 int jp_cmd_post(int argc, char **argv);
