@@ -256,12 +256,19 @@ static void link_alarm(struct jp_plan *plan, const struct jp_source *source, int
 
 static void apply_calibration(struct jp_plan *plan, const struct jp_calibration *calibration)
 {
-    for (int i = 0; i < plan->run.channel_count; i++)
-        if (strcmp(plan->run.channels[i].name, calibration->channel) == 0) {
-            plan->run.channels[i].scale = calibration->scale;
-            plan->run.channels[i].offset_uw = calibration->offset_uw;
-            return;
-        }
+    for (int i = 0; i < plan->run.channel_count; i++) {
+        struct jp_run_channel *channel = &plan->run.channels[i];
+
+        if (strcmp(channel->name, calibration->channel) != 0)
+            continue;
+        channel->scale = calibration->scale;
+        if (channel->kind == JP_POWER)
+            channel->offset_uw = calibration->offset_uw;
+        else if (calibration->offset_uw != 0)
+            jp_plan_problem(plan, "offset_mw is not applied: an energy counter has no zero that may be off",
+                            calibration->channel, "leave offset_mw out of its calibration; scale is applied");
+        return;
+    }
     jp_plan_problem(plan, "calibration names a channel that is not here", calibration->channel,
                     "use a name that `joulepost probe` lists");
 }

@@ -20,6 +20,23 @@ static void calibration_is_applied_and_an_unknown_channel_is_told(void **state)
     assert_string_equal(problem("calibration")->where, "VDD_OUT");
 }
 
+// A scale belongs to a counter as to a rail; an offset would be a power that nobody measured.
+static void an_offset_of_a_counter_is_refused(void **state)
+{
+    (void)state;
+    tree("x86-2s");
+    config.calibration_count = 3;
+    config.calibrations[0] = (struct jp_calibration){.channel = "package-0", .scale = 1.02, .offset_uw = 420000};
+    config.calibrations[1] = (struct jp_calibration){.channel = "package-1", .scale = 0.98};
+    config.calibrations[2] = (struct jp_calibration){.channel = "cpu_load", .scale = 2};
+    discover();
+    assert_true(channel("package-0")->scale == 1.02 && channel("package-0")->offset_uw == 0);
+    assert_true(channel("package-1")->scale == 0.98);
+    assert_string_equal(problem("offset_mw is not applied")->where, "package-0");
+    assert_string_equal(problem("calibration names a channel")->where, "cpu_load"); // a gauge
+    assert_int_equal(plan.problem_count, 2);
+}
+
 static void a_wrong_shunt_is_told(void **state)
 {
     static const char file[] = "/sys/devices/platform/bus@0/c240000.i2c/i2c-1/1-0040/hwmon/hwmon1/shunt1_resistor";
@@ -266,6 +283,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         WITH_ROOT(calibration_is_applied_and_an_unknown_channel_is_told),
+        WITH_ROOT(an_offset_of_a_counter_is_refused),
         WITH_ROOT(a_wrong_shunt_is_told),
         WITH_ROOT(parts_above_their_whole_are_told),
         WITH_ROOT(a_total_with_a_silent_member_is_not_told),
