@@ -220,7 +220,7 @@ int jp_site_list(const struct jp_site *site, const char *path, int (*each)(void 
     count = scandir(full, &entries, not_hidden, natural_order);
     if (count < 0) {
         rc = -errno;
-        return is_below_trace(site, -rc) ? -ENOENT : rc;
+        return is_below_trace(site, -rc) ? jp_trace_list(site->root, path, each, context) : rc;
     }
     for (int i = 0; i < count; i++) {
         if (rc == 0)

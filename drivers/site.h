@@ -2,9 +2,9 @@
 // The site door: the machine that is measured, seen through a root directory.
 //
 // With root "" it is this machine; with `--root DIR` it is a tree that looks like one; with `--root FILE` it is a
-// captured trace, which has the files that its header keeps (trace_files.h), itself as /replay.trace, no folder and no
-// link. Paths begin with "/" and get the root in front. Nothing here follows a symbolic link out of the root on
-// purpose, but the kernel's own links inside /sys are followed as they are (they are relative).
+// captured trace, which has the files that its header keeps (trace_files.h), itself as /replay.trace, and no link.
+// Paths begin with "/" and get the root in front. Nothing here follows a symbolic link out of the root on purpose, but
+// the kernel's own links inside /sys are followed as they are (they are relative).
 #ifndef JP_SITE_H
 #define JP_SITE_H
 

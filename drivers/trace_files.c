@@ -16,6 +16,8 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#define NAMES_MAX 64 // of one folder; a trace keeps a dozen files in all
+
 bool jp_trace_begins(const char *trace)
 {
     char text[sizeof JP_TRACE_MAGIC] = "";
@@ -62,40 +64,110 @@ static int hand_out(const char *bytes, size_t length)
     return rc;
 }
 
-static int find(FILE *file, const char *path)
+// Opens the trace to look at its header. NULL with *rc; what is too large is no trace.
+static FILE *open_header(const char *trace, int *rc)
 {
-    char *line = NULL, *text = NULL;
-    size_t size = 0;
-    int64_t length;
-    int rc = -ENOENT;
+    int fd = open(trace, O_RDONLY | O_CLOEXEC | O_NONBLOCK | O_NOCTTY);
+    struct stat st;
+    FILE *file = NULL;
 
-    while (!text && getline(&line, &size, file) > 0 && strcmp(line, "rows\n") != 0)
-        text = text_of(line, path);
-    if (text) {
-        length = jp_trace_unescape(text);
-        rc = length < 0 ? (int)length : hand_out(text, (size_t)length);
-    }
-    free(line);
-    return rc;
+    if (fd < 0)
+        *rc = -errno;
+    else if (fstat(fd, &st) != 0 || !S_ISREG(st.st_mode) || st.st_size > JP_TRACE_BYTES_MAX)
+        *rc = -EMSGSIZE;
+    else
+        *rc = (file = fdopen(fd, "r")) ? 0 : -ENOMEM;
+    if (fd >= 0 && !file)
+        close(fd);
+    return file;
+}
+
+static bool next_line(FILE *file, char **line, size_t *size)
+{
+    return getline(line, size, file) > 0 && strcmp(*line, "rows\n") != 0;
 }
 
 int jp_trace_open(const char *trace, const char *path)
 {
-    int fd = open(trace, O_RDONLY | O_CLOEXEC | O_NONBLOCK | O_NOCTTY), rc;
-    struct stat st;
+    char *line = NULL, *text = NULL;
+    size_t size = 0;
     FILE *file;
+    int rc;
 
-    if (fd < 0)
-        return -errno;
-    if (strcmp(path, JP_REPLAY_PATH) == 0)
-        return fd;
-    rc = fstat(fd, &st) != 0 || !S_ISREG(st.st_mode) || st.st_size > JP_TRACE_BYTES_MAX ? -EMSGSIZE : 0;
-    file = rc ? NULL : fdopen(fd, "r");
-    if (!file) {
-        close(fd);
-        return rc ? rc : -ENOMEM;
+    if (strcmp(path, JP_REPLAY_PATH) == 0) {
+        rc = open(trace, O_RDONLY | O_CLOEXEC | O_NONBLOCK | O_NOCTTY);
+        return rc < 0 ? -errno : rc;
     }
-    rc = find(file, path);
+    file = open_header(trace, &rc);
+    if (!file)
+        return rc;
+    while (!text && next_line(file, &line, &size))
+        text = text_of(line, path);
+    rc = -ENOENT;
+    if (text) {
+        int64_t length = jp_trace_unescape(text);
+
+        rc = length < 0 ? (int)length : hand_out(text, (size_t)length);
+    }
+    free(line);
     fclose(file);
+    return rc;
+}
+
+// The name directly below `path` that the line's file lies at or under, else NULL.
+static char *name_below(char *line, const char *path)
+{
+    size_t word = strlen("file "), length = strlen(path);
+
+    if (strncmp(line, "file ", word) != 0 || strncmp(line + word, path, length) != 0 || line[word + length] != '/')
+        return NULL;
+    line += word + length + 1;
+    line[strcspn(line, "/ \r\n")] = '\0';
+    return line[0] && line[0] != '.' ? line : NULL;
+}
+
+struct names {
+    char *name[NAMES_MAX];
+    int count;
+};
+
+static void add_name(struct names *names, const char *name)
+{
+    char *copy;
+    int at = 0;
+
+    while (at < names->count && strverscmp(names->name[at], name) < 0)
+        at++;
+    if (names->count == NAMES_MAX || (at < names->count && strcmp(names->name[at], name) == 0))
+        return;
+    copy = strdup(name);
+    if (!copy)
+        return;
+    memmove(&names->name[at + 1], &names->name[at], (size_t)(names->count - at) * sizeof names->name[0]);
+    names->name[at] = copy;
+    names->count++;
+}
+
+int jp_trace_list(const char *trace, const char *path, int (*each)(void *context, const char *name), void *context)
+{
+    struct names names = {.count = 0};
+    char *line = NULL, *name;
+    size_t size = 0;
+    int rc;
+    FILE *file = open_header(trace, &rc);
+
+    if (!file)
+        return rc;
+    while (next_line(file, &line, &size))
+        if ((name = name_below(line, path)))
+            add_name(&names, name);
+    free(line);
+    fclose(file);
+    rc = names.count > 0 ? 0 : -ENOENT;
+    for (int i = 0; i < names.count; i++) {
+        if (rc == 0)
+            rc = each(context, names.name[i]);
+        free(names.name[i]);
+    }
     return rc;
 }

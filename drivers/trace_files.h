@@ -14,4 +14,7 @@ bool jp_trace_begins(const char *trace);
 // read from, close-on-exec, or -errno; -ENOENT for what it does not have.
 int jp_trace_open(const char *trace, const char *path);
 
+// Calls each(context, name) for what the trace has directly below a path, as jp_site_list does. -ENOENT for nothing.
+int jp_trace_list(const char *trace, const char *path, int (*each)(void *context, const char *name), void *context);
+
 #endif
