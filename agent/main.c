@@ -20,6 +20,7 @@ static const struct verb verbs[] = {
     {"meter", jp_cmd_meter, "the measuring half alone"},
     {"post", jp_cmd_post, "the delivering half alone"},
     {"probe", jp_cmd_probe, "what is here, what it measures, what is missing"},
+    {"top", jp_cmd_top, "the live view of the running agent"},
     {"spool", jp_cmd_spool, "what a spool holds, whether it is whole, all of it as JSON"},
     {"export", jp_cmd_export, "a spool's windows as CSV or JSON lines"},
     {"upload", jp_cmd_upload, "send a spool taken from another machine"},

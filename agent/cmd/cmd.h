@@ -18,6 +18,7 @@ int jp_cmd_post(int argc, char **argv);
 int jp_cmd_probe(int argc, char **argv);
 int jp_cmd_spool(int argc, char **argv);
 int jp_cmd_task(int argc, char **argv);
+int jp_cmd_top(int argc, char **argv);
 int jp_cmd_upload(int argc, char **argv);
 int jp_cmd_version(int argc, char **argv);
 

@@ -21,7 +21,7 @@ static const struct flag flags[] = {
     {"-c", "FILE", JP_OPTION_CONFIG},   {"--config", "FILE", JP_OPTION_CONFIG}, {"--root", "DIR", JP_OPTION_ROOT},
     {"--check", NULL, JP_OPTION_CHECK}, {"--json", NULL, JP_OPTION_JSON},       {"--health", NULL, JP_OPTION_HEALTH},
     {"--as", "FORMAT", JP_OPTION_AS},   {"--from", "TIME", JP_OPTION_FROM},     {"--to", "TIME", JP_OPTION_TO},
-    {"-o", "PATH", JP_OPTION_OUT},      {"--seconds", "N", JP_OPTION_SECONDS},
+    {"-o", "PATH", JP_OPTION_OUT},      {"--seconds", "N", JP_OPTION_SECONDS},  {"--once", NULL, JP_OPTION_ONCE},
 };
 
 static int wrong(const char *verb, unsigned allowed, const char *what, const char *argument)
@@ -66,6 +66,9 @@ static void set(struct jp_options *options, enum jp_option option, const char *v
         break;
     case JP_OPTION_HEALTH:
         options->health = true;
+        break;
+    case JP_OPTION_ONCE:
+        options->once = true;
         break;
     case JP_OPTION_AS:
         options->as = value;

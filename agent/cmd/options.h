@@ -18,13 +18,14 @@ enum jp_option {
     JP_OPTION_OUT = 256,      // -o PATH
     JP_OPTION_WORD = 512,     // one argument that is no flag
     JP_OPTION_SECONDS = 1024, // --seconds N
+    JP_OPTION_ONCE = 2048,    // --once
 };
 
 // Texts point into argv.
 struct jp_options {
     const char *config; // NULL: the default path, which may be missing
     const char *root;   // "" this machine; never with a trailing slash
-    bool check, json, health;
+    bool check, json, health, once;
     const char *as, *from, *to, *out, *seconds; // NULL: not given
     const char *word;                           // NULL: not given
 };

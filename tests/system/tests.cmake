@@ -12,6 +12,7 @@ jp_system_test(boards TIMEOUT 150)
 jp_system_test(capture TIMEOUT 120)
 jp_system_test(calibration)
 jp_system_test(cli)
+jp_system_test(top TIMEOUT 120)
 jp_system_test(one_each TIMEOUT 150)
 jp_system_test(config)
 # The promises of the main job, each on the true program.

@@ -71,6 +71,7 @@ target_link_options(test_metering PRIVATE -Wl,--wrap=malloc,--wrap=calloc,--wrap
 jp_unit_test(alarms jp_agent)
 target_link_options(test_alarms PRIVATE -Wl,--wrap=malloc,--wrap=calloc)
 jp_unit_test(control jp_agent PkgConfig::JANSSON)
+jp_unit_test(top jp_agent PkgConfig::JANSSON)
 jp_unit_test(walk jp_keep hot_rig)
 jp_unit_test(report jp_agent PkgConfig::JANSSON)
 add_library(made_load STATIC ${CMAKE_CURRENT_SOURCE_DIR}/unit/made_load.c)
