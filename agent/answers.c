@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 // task, live and health, as JSON by snprintf. Names are [A-Za-z0-9_.-] and units our own: nothing to escape.
-#include "answers.h"
+#include "answers_parts.h"
 
 #include "name.h"
 
@@ -10,12 +10,7 @@
 #include <stdio.h>
 #include <string.h>
 
-struct text {
-    char *bytes;
-    size_t size, used; // used == size: it did not fit
-};
-
-__attribute__((format(printf, 2, 3))) static void put(struct text *text, const char *format, ...)
+void jp_text_put(struct jp_text *text, const char *format, ...)
 {
     va_list args;
     int n;
@@ -26,23 +21,30 @@ __attribute__((format(printf, 2, 3))) static void put(struct text *text, const c
     text->used = n < 0 || (size_t)n >= text->size - text->used ? text->size : text->used + (size_t)n;
 }
 
-static void refuse(struct text *text, const char *why, const char *what)
+static void refuse(struct jp_text *text, const char *why, const char *what)
 {
     text->used = 0;
-    put(text, "{\"ok\": false, \"error\": \"%s%s\"}", why, what);
+    jp_text_put(text, "{\"ok\": false, \"error\": \"%s%s\"}", why, what);
+}
+
+// The name of an object's next member.
+void jp_text_name(struct jp_text *text, const char *name)
+{
+    bool first = text->used == 0 || text->used == text->size || text->bytes[text->used - 1] == '{';
+
+    jp_text_put(text, "%s\"%s\": ", first ? "" : ", ", name);
 }
 
 // Thousandths as a decimal number, or null.
-static void put_milli(struct text *text, const char *name, bool known, int64_t milli)
+void jp_text_milli(struct jp_text *text, const char *name, bool known, int64_t milli)
 {
     uint64_t size = milli < 0 ? 0 - (uint64_t)milli : (uint64_t)milli;
-    const char *comma = text->used > 0 && text->used < text->size && text->bytes[text->used - 1] != '{' ? ", " : "";
 
+    jp_text_name(text, name);
     if (known)
-        put(text, "%s\"%s\": %s%" PRIu64 ".%03u", comma, name, milli < 0 ? "-" : "", size / 1000,
-            (unsigned)(size % 1000));
+        jp_text_put(text, "%s%" PRIu64 ".%03u", milli < 0 ? "-" : "", size / 1000, (unsigned)(size % 1000));
     else
-        put(text, "%s\"%s\": null", comma, name);
+        jp_text_put(text, "null");
 }
 
 // live -------------------------------------------------------------------------------------------
@@ -60,7 +62,7 @@ static bool mean_mw(const struct jp_answers *answers, int i, int64_t *mw)
 }
 
 // A total is the sum of its known members, unknown when none is, or when one has an energy and no power.
-static void put_channels(struct text *text, const struct jp_answers *answers, bool power)
+static void put_channels(struct jp_text *text, const struct jp_answers *answers, bool power)
 {
     const struct jp_window *window = answers->window;
     int64_t total = 0;
@@ -76,45 +78,63 @@ static void put_channels(struct text *text, const struct jp_answers *answers, bo
             known = false;
             withheld = withheld || member;
         }
-        put_milli(text, answers->run->channels[i].name, known, value);
+        jp_text_milli(text, answers->run->channels[i].name, known, value);
         if (!known || !member)
             continue;
         total += value;
         total_known = true;
     }
-    put_milli(text, "total", total_known && !withheld, total);
+    jp_text_milli(text, "total", total_known && !withheld, total);
 }
 
-static void live(const struct jp_answers *answers, struct text *text)
+// Why a channel was not measured all the time.
+static void put_causes(struct jp_text *text, const struct jp_answers *answers)
+{
+    const struct jp_window *window = answers->window;
+    bool separate = false;
+
+    for (int i = 0; window->span_ms > 0 && i < answers->run->channel_count; i++) {
+        const char *cause = jp_cause_name(window->channels[i].cause);
+
+        if (!cause || window->channels[i].covered_ms >= window->span_ms)
+            continue;
+        jp_text_put(text, "%s\"%s\": \"%s\"", separate ? ", " : "", answers->run->channels[i].name, cause);
+        separate = true;
+    }
+}
+
+static void live(const struct jp_answers *answers, struct jp_text *text)
 {
     const struct jp_window *window = answers->window;
 
-    put(text, "{\"ok\": true, \"run\": \"%016" PRIx64 "\", \"seq\": ", answers->run->id);
+    jp_text_put(text, "{\"ok\": true, \"run\": \"%016" PRIx64 "\", \"seq\": ", answers->run->id);
     if (window->span_ms > 0)
-        put(text, "%" PRIu64 ", \"boot_ms\": %" PRId64, window->seq, window->t0_ms + window->span_ms);
+        jp_text_put(text, "%" PRIu64 ", \"boot_ms\": %" PRId64, window->seq, window->t0_ms + window->span_ms);
     else
-        put(text, "null, \"boot_ms\": null");
-    put(text, ", \"power_w\": {");
+        jp_text_put(text, "null, \"boot_ms\": null");
+    jp_text_put(text, ", \"power_w\": {");
     put_channels(text, answers, true);
-    put(text, "}, \"energy_j\": {");
+    jp_text_put(text, "}, \"energy_j\": {");
     put_channels(text, answers, false);
-    put(text, "}, \"gauges\": {");
+    jp_text_put(text, "}, \"cause\": {");
+    put_causes(text, answers);
+    jp_text_put(text, "}, \"gauges\": {");
     for (int i = 0; i < answers->run->gauge_count; i++)
-        put_milli(text, answers->run->gauges[i].name, answers->sampler->gauges[i] != INT64_MIN,
-                  answers->sampler->gauges[i]);
+        jp_text_milli(text, answers->run->gauges[i].name, answers->sampler->gauges[i] != INT64_MIN,
+                      answers->sampler->gauges[i]);
     if (answers->task[0] != '\0')
-        put(text, "}, \"task\": \"%s\"}", answers->task);
+        jp_text_put(text, "}, \"task\": \"%s\"}", answers->task);
     else
-        put(text, "}, \"task\": null}");
+        jp_text_put(text, "}, \"task\": null}");
 }
 
 // health -----------------------------------------------------------------------------------------
-static void put_reason(struct text *text, const char *reason)
+static void put_reason(struct jp_text *text, const char *reason)
 {
-    put(text, "%s\"%s\"", text->bytes[text->used - 1] == '[' ? "" : ", ", reason);
+    jp_text_put(text, "%s\"%s\"", text->bytes[text->used - 1] == '[' ? "" : ", ", reason);
 }
 
-static void put_degraded(struct text *text, const struct jp_answers *answers)
+static void put_degraded(struct jp_text *text, const struct jp_answers *answers)
 {
     bool failing = false;
 
@@ -130,25 +150,25 @@ static void put_degraded(struct text *text, const struct jp_answers *answers)
         put_reason(text, "poll_too_slow");
 }
 
-static void health(const struct jp_answers *answers, struct text *text)
+static void health(const struct jp_answers *answers, struct jp_text *text)
 {
     int64_t age_ms = (answers->clock->mono_ns(answers->clock) - answers->window_ns) / JP_NS_PER_MS;
     bool separate = false;
 
-    put(text, "{\"ok\": true, \"window_age_ms\": %" PRId64 ", \"windows\": %" PRIu64 ", \"errors\": {", age_ms,
-        answers->sampler->seq);
+    jp_text_put(text, "{\"ok\": true, \"window_age_ms\": %" PRId64 ", \"windows\": %" PRIu64 ", \"errors\": {", age_ms,
+                answers->sampler->seq);
     for (int i = 0; i < answers->run->channel_count; i++, separate = true)
-        put(text, "%s\"%s\": %" PRId64, separate ? ", " : "", answers->run->channels[i].name,
-            answers->sampler->tracks[i].errors);
-    put(text, "}, \"late_ticks\": %" PRId64 ", \"hot_bytes\": %" PRId64 ", \"degraded\": [",
-        answers->sampler->late_ticks, answers->record->hot.used_bytes);
+        jp_text_put(text, "%s\"%s\": %" PRId64, separate ? ", " : "", answers->run->channels[i].name,
+                    answers->sampler->tracks[i].errors);
+    jp_text_put(text, "}, \"late_ticks\": %" PRId64 ", \"hot_bytes\": %" PRId64 ", \"degraded\": [",
+                answers->sampler->late_ticks, answers->record->hot.used_bytes);
     if (text->used < text->size)
         put_degraded(text, answers);
-    put(text, "]}");
+    jp_text_put(text, "]}");
 }
 
 // task -------------------------------------------------------------------------------------------
-static void task(struct jp_answers *answers, bool start, const char *name, struct text *text)
+static void task(struct jp_answers *answers, bool start, const char *name, struct jp_text *text)
 {
     char detail[160];
     int rc;
@@ -167,22 +187,24 @@ static void task(struct jp_answers *answers, bool start, const char *name, struc
     }
     snprintf(detail, sizeof detail, "{\"action\":\"%s\",\"name\":\"%s\",\"seq\":%" PRIu64 "}", start ? "start" : "stop",
              name, answers->sampler->seq);
-    rc = jp_record_event(answers->record, "task", detail);
+    rc = jp_record_event(answers->record, "task", "", detail);
     if (rc) {
         refuse(text, "it could not be written down: ", rc == -ENOSPC ? "the hot spool is full" : strerror(-rc));
         return;
     }
     snprintf(answers->task, sizeof answers->task, "%s", start ? name : "");
-    put(text, "{\"ok\": true, \"seq\": %" PRIu64 "}", answers->sampler->seq);
+    jp_text_put(text, "{\"ok\": true, \"seq\": %" PRIu64 "}", answers->sampler->seq);
 }
 
 void jp_answers_give(void *context, const char *request, char *reply, size_t size)
 {
     struct jp_answers *answers = context;
-    struct text text = {.bytes = reply, .size = size};
+    struct jp_text text = {.bytes = reply, .size = size};
 
     if (strcmp(request, "live") == 0)
         live(answers, &text);
+    else if (strcmp(request, "meta") == 0)
+        jp_answers_meta(answers, &text);
     else if (strcmp(request, "health") == 0)
         health(answers, &text);
     else if (strncmp(request, "task start ", 11) == 0)
@@ -190,7 +212,7 @@ void jp_answers_give(void *context, const char *request, char *reply, size_t siz
     else if (strncmp(request, "task stop ", 10) == 0)
         task(answers, false, request + 10, &text);
     else
-        refuse(&text, "known requests: task start NAME, task stop NAME, live, health", "");
+        refuse(&text, "known requests: task start NAME, task stop NAME, live, meta, health", "");
     if (text.used == text.size)
         snprintf(reply, size, "{\"ok\": false, \"error\": \"the answer does not fit\"}");
 }

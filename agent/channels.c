@@ -174,6 +174,7 @@ static void add_gauge(struct jp_plan *plan, struct jp_source *source, int i)
     name_by_label(&source->info[i], gauge->name);
     make_unique(run, gauge_named, &source->info[i], gauge->name);
     snprintf(gauge->unit, sizeof gauge->unit, "%s", source->info[i].unit);
+    plan->watched[run->gauge_count] = -1;
     source->gauge[i] = run->gauge_count++;
 }
 
@@ -242,14 +243,35 @@ static void link_part(struct jp_plan *plan, const struct jp_source *source, int 
         memcpy(channel->part_of, outer, strlen(outer) + 1);
 }
 
+// An alarm watches the channel at its place on the chip; one without such a channel watches the machine.
+static void link_alarm(struct jp_plan *plan, const struct jp_source *source, int i)
+{
+    const struct jp_channel *alarm = &source->info[i];
+
+    for (int k = 0; alarm->event[0] && k < source->count; k++) {
+        const struct jp_channel *info = &source->info[k];
+
+        if (source->channel[k] >= 0 && strcmp(info->chip, alarm->chip) == 0 && info->address == alarm->address &&
+            info->index == alarm->index)
+            plan->watched[source->gauge[i]] = source->channel[k];
+    }
+}
+
 static void apply_calibration(struct jp_plan *plan, const struct jp_calibration *calibration)
 {
-    for (int i = 0; i < plan->run.channel_count; i++)
-        if (strcmp(plan->run.channels[i].name, calibration->channel) == 0) {
-            plan->run.channels[i].scale = calibration->scale;
-            plan->run.channels[i].offset_uw = calibration->offset_uw;
-            return;
-        }
+    for (int i = 0; i < plan->run.channel_count; i++) {
+        struct jp_run_channel *channel = &plan->run.channels[i];
+
+        if (strcmp(channel->name, calibration->channel) != 0)
+            continue;
+        channel->scale = calibration->scale;
+        if (channel->kind == JP_POWER)
+            channel->offset_uw = calibration->offset_uw;
+        else if (calibration->offset_uw != 0)
+            jp_plan_problem(plan, "offset_mw is not applied: an energy counter has no zero that may be off",
+                            calibration->channel, "leave offset_mw out of its calibration; scale is applied");
+        return;
+    }
     jp_plan_problem(plan, "calibration names a channel that is not here", calibration->channel,
                     "use a name that `joulepost probe` lists");
 }
@@ -257,9 +279,12 @@ static void apply_calibration(struct jp_plan *plan, const struct jp_calibration 
 void jp_channels_finish(struct jp_plan *plan, const struct jp_config *config)
 {
     for (int s = 0; s < plan->source_count; s++)
-        for (int i = 0; i < plan->sources[s].count; i++)
+        for (int i = 0; i < plan->sources[s].count; i++) {
             if (plan->sources[s].channel[i] >= 0)
                 link_part(plan, &plan->sources[s], i);
+            if (plan->sources[s].gauge[i] >= 0)
+                link_alarm(plan, &plan->sources[s], i);
+        }
     for (int i = 0; i < config->calibration_count; i++)
         apply_calibration(plan, &config->calibrations[i]);
     jp_total_decide(plan);

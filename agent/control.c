@@ -188,12 +188,12 @@ void jp_control_close(struct jp_control *control)
 }
 
 // Asking -----------------------------------------------------------------------------------------
-static int ask(int fd, const char *request, char *reply, size_t size)
+int jp_control_request(int fd, const char *request, char *reply, size_t size)
 {
     ssize_t n;
 
     if (send(fd, request, strlen(request), MSG_NOSIGNAL) < 0)
-        return -errno;
+        return errno == EAGAIN ? -ETIMEDOUT : -errno;
     do
         n = recv(fd, reply, size - 1, 0);
     while (n < 0 && errno == EINTR);
@@ -205,7 +205,7 @@ static int ask(int fd, const char *request, char *reply, size_t size)
     return (int)n;
 }
 
-int jp_control_ask(const char *dir, const char *request, char *reply, size_t size, int timeout_ms)
+int jp_control_connect(const char *dir, int timeout_ms)
 {
     struct timeval limit = {.tv_sec = timeout_ms / 1000, .tv_usec = timeout_ms % 1000 * 1000};
     char path[JP_PATH_MAX];
@@ -222,10 +222,22 @@ int jp_control_ask(const char *dir, const char *request, char *reply, size_t siz
         return -errno;
     if (setsockopt(fd, SOL_SOCKET, SO_RCVTIMEO, &limit, sizeof limit) ||
         setsockopt(fd, SOL_SOCKET, SO_SNDTIMEO, &limit, sizeof limit) ||
-        connect(fd, (const struct sockaddr *)&at, sizeof at))
+        connect(fd, (const struct sockaddr *)&at, sizeof at)) {
         rc = errno == EAGAIN ? -ETIMEDOUT : -errno;
-    else
-        rc = ask(fd, request, reply, size);
+        close(fd);
+        return rc;
+    }
+    return fd;
+}
+
+int jp_control_ask(const char *dir, const char *request, char *reply, size_t size, int timeout_ms)
+{
+    int fd = jp_control_connect(dir, timeout_ms);
+    int rc;
+
+    if (fd < 0)
+        return fd;
+    rc = jp_control_request(fd, request, reply, size);
     close(fd);
     return rc;
 }

@@ -2,10 +2,10 @@
 // The control socket: how top, task and other programs speak to a running meter.
 //
 // A SOCK_SEQPACKET socket `control` in paths.hot, mode 0660. One request a packet, plain text:
-//   "task start NAME"   "task stop NAME"   "live"   "health"
-// One reply a packet: a JSON object, {"ok": true, ...} or {"ok": false, "error": "..."}. Requests come from
-// root, the service's own user, or a member of the group that owns the socket (SO_PEERCRED).
-// Served inside meter's loop, at most one request a wake-up, never waiting: it cannot delay a tick.
+//   "task start NAME"   "task stop NAME"   "live"   "meta"   "health"
+// One reply a packet: a JSON object, {"ok": true, ...} or {"ok": false, "error": "..."} (docs/operating.md). Requests
+// come from root, the service's own user, or a member of the group that owns the socket (SO_PEERCRED). Served inside
+// meter's loop, at most one request a wake-up, never waiting: it cannot delay a tick.
 #ifndef JP_CONTROL_H
 #define JP_CONTROL_H
 
@@ -17,7 +17,9 @@
 #include <sys/types.h>
 
 #define JP_CONTROL_CLIENTS 8
-#define JP_CONTROL_REPLY_MAX 16384
+// Worst `meta`: 64 channels x (2 names of 32 + roles 112 + the rest 150) + 64 names of the total x 36 + 48 gauges
+// x 70 + 8 texts of 128, escaped, = 28,600. Worst `live`: 65 values twice, 48 gauges, 64 causes: 14,000.
+#define JP_CONTROL_REPLY_MAX 32768
 
 struct jp_control {
     int fds[1 + JP_CONTROL_CLIENTS]; // listener, then clients; -1 free
@@ -40,8 +42,13 @@ void jp_control_serve(struct jp_control *control, const struct pollfd *fds, unsi
 // Closes it, and removes the name if it is still that of this socket.
 void jp_control_close(struct jp_control *control);
 
-// The caller's side: connects to the socket in `dir`, sends `request`, waits up to timeout_ms for the
-// reply. Its length, or -errno (-ENOENT, -ECONNREFUSED: no meter runs; -EACCES; -ETIMEDOUT).
+// The caller's side: connects to the socket in `dir`. What is asked over it waits up to timeout_ms. A descriptor to
+// close, or -errno (-ENOENT, -ECONNREFUSED: no meter runs; -EACCES; -ETIMEDOUT).
+int jp_control_connect(const char *dir, int timeout_ms);
+// One request on such a connection, and its reply. The reply's length, or -errno (-ETIMEDOUT; -EPIPE, -ECONNRESET: the
+// meter has gone, or wants no requests from this user); after an error only to be closed.
+int jp_control_request(int fd, const char *request, char *reply, size_t size);
+// Both, and closes.
 int jp_control_ask(const char *dir, const char *request, char *reply, size_t size, int timeout_ms);
 
 #endif

@@ -9,6 +9,8 @@
 #define JP_REMEDY_PERMISSION                                                                                           \
     "run as root, or give the service CAP_DAC_READ_SEARCH (the unit joulepost-meter.service has it)"
 
+#define JP_WHAT_WRONG_TRACE "this line of the trace is wrong"
+
 struct jp_power_now {
     bool known[JP_CHANNELS_MAX];
     int64_t uw[JP_CHANNELS_MAX]; // calibrated

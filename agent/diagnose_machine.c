@@ -4,10 +4,7 @@
 #include "channels.h"
 #include "diagnose.h"
 
-#include <ctype.h>
-#include <errno.h>
 #include <stdio.h>
-#include <stdlib.h>
 #include <string.h>
 #include <sys/vfs.h>
 #include <unistd.h>
@@ -117,16 +114,13 @@ static void check_gpu(struct jp_plan *plan, const struct jp_config *config)
                     "load the GPU's driver (nvgpu); it may come late in boot: look again");
 }
 
-static void check_power_mode(struct jp_plan *plan, const struct jp_site *site)
+static void check_power_mode(struct jp_plan *plan)
 {
-    static const char key[] = "pmode:";
-    char text[256], what[160];
+    char what[160];
 
-    if (plan->run.facts.power_mode[0] || jp_site_read(site, "/var/lib/nvpmodel/status", text, sizeof text) <= 0 ||
-        strncmp(text, key, sizeof key - 1) != 0 || !isdigit((unsigned char)text[sizeof key - 1]))
+    if (plan->power_mode < 0 || plan->run.facts.power_mode[0])
         return;
-    snprintf(what, sizeof what, "power mode %ld has no name in /etc/nvpmodel.conf",
-             strtol(text + sizeof key - 1, NULL, 10));
+    snprintf(what, sizeof what, "power mode %d has no name in /etc/nvpmodel.conf", plan->power_mode);
     jp_plan_problem(plan, what, "/var/lib/nvpmodel/status",
                     "set a mode that the file has (nvpmodel -m ID), or bring back the module's own file");
 }
@@ -200,7 +194,7 @@ void jp_diagnose_machine(struct jp_plan *plan, const struct jp_site *site, const
         jp_plan_problem(plan, "no profile for this board: its rails are shown, and there is no total",
                         plan->run.facts.board_name, "write a board file (docs/boards.md)");
     check_gpu(plan, config);
-    check_power_mode(plan, site);
+    check_power_mode(plan);
     check_place(plan, config);
     check_paths(plan, config);
     check_clock(plan, site, clock);

@@ -5,7 +5,6 @@
 #include "chip.h"
 #include "diagnose.h"
 #include "drivers.h"
-#include "replay.h"
 #include "total.h"
 
 #include <stdio.h>
@@ -245,8 +244,8 @@ bool jp_diagnose_replayed(const struct jp_plan *plan)
         if (strcmp(plan->drivers_used[i], "replay") == 0)
             return true;
     for (int i = 0; i < plan->problem_count; i++)
-        if (strncmp(plan->problems[i].where, JP_REPLAY_PATH, strlen(JP_REPLAY_PATH)) == 0)
-            return true; // it would be, were it right
+        if (strncmp(plan->problems[i].what, JP_WHAT_WRONG_TRACE, strlen(JP_WHAT_WRONG_TRACE)) == 0)
+            return true;
     return false;
 }
 

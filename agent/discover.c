@@ -8,6 +8,7 @@
 #include "facts.h"
 #include "replay.h"
 #include "tdp.h"
+#include "trace_files.h"
 
 #include <errno.h>
 #include <stdio.h>
@@ -99,19 +100,34 @@ static int open_found(const struct jp_discovery *how, struct jp_plan *plan, cons
     return 0;
 }
 
-// The profile knows where this board's GPU tells its load; drivers look where most boards have it.
-static int find_load(const struct jp_discovery *how, const struct jp_plan *plan, struct jp_found *found)
+// The profile knows where this board's GPU tells its load and clock; drivers look where most boards have them.
+static int find_gpu(const struct jp_discovery *how, const struct jp_plan *plan, const struct jp_driver *driver,
+                    struct jp_found *found)
 {
-    for (int i = 0; i < plan->board.gpu.loads; i++) {
-        int fd = jp_site_open(how->site, plan->board.gpu.load[i]);
+    const struct jp_board *board = &plan->board;
+    bool load = strcmp(driver->name, "gpu_load") == 0;
+    int count = load ? board->gpu.loads : strcmp(driver->name, "gpu_freq") == 0 ? board->gpu.frequencies : 0;
+
+    for (int i = 0; i < count; i++) {
+        const char *path = load ? board->gpu.load[i] : board->gpu.frequency[i];
+        int fd = jp_site_open(how->site, path);
 
         if (fd < 0)
             continue;
         close(fd);
-        snprintf(found->path, sizeof found->path, "%s", plan->board.gpu.load[i]);
+        snprintf(found->path, sizeof found->path, "%s", path);
         return 1;
     }
     return 0;
+}
+
+// CodeCarbon goes by what /proc/cpuinfo lists, and by the name it has there.
+static int64_t machine_tdp_mw(const struct jp_site *site)
+{
+    struct jp_cpus cpus;
+
+    jp_facts_cpus(site, &cpus);
+    return jp_tdp_machine_mw(cpus.model, cpus.listed, cpus.sockets);
 }
 
 static int open_driver(const struct jp_discovery *how, struct jp_plan *plan, const struct jp_driver *driver)
@@ -119,8 +135,8 @@ static int open_driver(const struct jp_discovery *how, struct jp_plan *plan, con
     struct jp_found found[JP_SOURCES_MAX] = {{.param = 0}};
     int count = driver->probe(how->site, found, JP_SOURCES_MAX), rc = 0;
 
-    if (count <= 0 && strcmp(driver->name, "gpu_load") == 0)
-        count = find_load(how, plan, found);
+    if (count == 0)
+        count = find_gpu(how, plan, driver, found);
     if (count == -EACCES || count == -EPERM)
         tell_open_failed(plan, driver, driver->name, -count);
     else if (count <= 0 && listed(how->config, driver->name))
@@ -128,8 +144,7 @@ static int open_driver(const struct jp_discovery *how, struct jp_plan *plan, con
                         "take it out of the key \"drivers\", or load the sensor's kernel driver");
     for (int i = 0; i < count && rc == 0; i++) {
         if (strcmp(driver->name, "estimate_cpu") == 0)
-            found[i].param =
-                jp_tdp_machine_mw(plan->run.facts.cpu_model, plan->run.facts.cpu_count, jp_facts_sockets(how->site));
+            found[i].param = machine_tdp_mw(how->site);
         rc = open_found(how, plan, driver, &found[i]);
     }
     return rc;
@@ -148,16 +163,30 @@ static bool replay_wanted(const struct jp_discovery *how)
     return true;
 }
 
+// The wrong line's place: in the tree's trace, or in the trace that is the root, whose name's end says most.
+static void place_line(const struct jp_site *site, int line, char *where, size_t size)
+{
+    const char *name = jp_trace_begins(site->root) ? site->root : JP_REPLAY_PATH;
+    size_t length = strlen(name), room = size - sizeof ":2147483647";
+
+    snprintf(where, size, "%s:%d", length > room ? name + length - room : name, line);
+}
+
 // A trace may be made: what it says of itself goes wherever its numbers go.
 static void take_note(const struct jp_discovery *how, struct jp_plan *plan)
 {
-    char where[64];
-    int line = 0, rc = jp_replay_note(how->site, plan->run.facts.note, sizeof plan->run.facts.note, &line);
+    char what[160], where[160];
+    struct jp_replay_told told;
+    int rc = jp_replay_tell(how->site, &told);
 
+    if (rc == 0)
+        snprintf(plan->run.facts.note, sizeof plan->run.facts.note, "%.*s", (int)sizeof plan->run.facts.note - 1,
+                 told.note);
     if (rc != -EINVAL)
         return;
-    snprintf(where, sizeof where, "%s:%d", JP_REPLAY_PATH, line);
-    jp_plan_problem(plan, "this line of the trace is wrong", where, "correct it (docs/drivers.md has the format)");
+    place_line(how->site, told.line, where, sizeof where);
+    snprintf(what, sizeof what, JP_WHAT_WRONG_TRACE ": %s", told.what);
+    jp_plan_problem(plan, what, where, "correct it (docs/drivers.md has the format)");
 }
 
 static int open_measuring(const struct jp_discovery *how, struct jp_plan *plan)

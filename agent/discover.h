@@ -31,7 +31,9 @@ struct jp_plan {
     int source_count;
     int64_t range_uj[JP_CHANNELS_MAX]; // ENERGY channels: wrap range, 0 unknown
     int64_t tdp_mw[JP_CHANNELS_MAX];   // modelled CPU: its TDP, else 0
+    int power_mode;                    // the number of the one in run.facts, -1 unknown
     int profile[JP_CHANNELS_MAX];      // run channel: index into board.channels, -1 none
+    int watched[JP_GAUGES_MAX];        // gauge with an event: the run channel that it watches, -1 none
     struct jp_problem problems[JP_PROBLEMS_MAX];
     int problem_count;
     const char *drivers_used[JP_SOURCES_MAX];

@@ -20,10 +20,12 @@ static const struct verb verbs[] = {
     {"meter", jp_cmd_meter, "the measuring half alone"},
     {"post", jp_cmd_post, "the delivering half alone"},
     {"probe", jp_cmd_probe, "what is here, what it measures, what is missing"},
+    {"top", jp_cmd_top, "the live view of the running agent"},
     {"spool", jp_cmd_spool, "what a spool holds, whether it is whole, all of it as JSON"},
     {"export", jp_cmd_export, "a spool's windows as CSV or JSON lines"},
     {"upload", jp_cmd_upload, "send a spool taken from another machine"},
     {"task", jp_cmd_task, "mark work inside the running agent"},
+    {"capture", jp_cmd_capture, "record what the sensors say, to report a board or to replay"},
     {"version", jp_cmd_version, "which version this is"},
 };
 

@@ -2,10 +2,12 @@
 // The loop of the meter half: read, integrate, close the window, append.
 #include "metering.h"
 
+#include "alarms.h"
 #include "answers.h"
 #include "control.h"
 #include "log.h"
 #include "notify.h"
+#include "power_mode.h"
 
 #include <errno.h>
 #include <stdio.h>
@@ -13,11 +15,13 @@
 #include <string.h>
 
 #define ALIVE_NS (5 * JP_NS_PER_S) // how often the service manager is told, unless it asks for more
+#define MODE_MS 5000               // how often the power mode is looked at
 
 struct meter {
     const struct jp_metering *in;
     struct jp_sampler sampler;
     struct jp_record record;
+    struct jp_alarms alarms;
     struct jp_answers answers;
     struct jp_control control;
     struct pollfd fds[1 + JP_CONTROL_CLIENTS];
@@ -27,6 +31,9 @@ struct meter {
     bool told; // a service manager listens
     int64_t alive_ns, alive_at_ns;
     int said; // errno of the write failure that was logged
+    bool has_modes;
+    int mode;        // the power mode's number as last told, -1 unknown
+    int64_t mode_ms; // BOOTTIME of the last look
 };
 
 // What is said aloud ------------------------------------------------------------------------------
@@ -78,11 +85,49 @@ static void say_alive(struct meter *meter)
     jp_notify_state(meter->notify_fd, "WATCHDOG=1");
 }
 
+// Facts that change ---------------------------------------------------------------------------------
+static void quote(const char *text, char *out, size_t size)
+{
+    snprintf(out, size, text[0] ? "\"%s\"" : "null", text);
+}
+
+// What could not be written down is tried again at the next look.
+static void tell_mode(struct meter *meter, int id)
+{
+    struct jp_facts *facts = &meter->in->plan->run.facts;
+    char before[JP_NAME_MAX], from[JP_NAME_MAX + 2], to[JP_NAME_MAX + 2], detail[128];
+
+    memcpy(before, facts->power_mode, sizeof before);
+    jp_power_mode_name(meter->in->site, &meter->in->plan->board, id, facts->power_mode);
+    quote(before, from, sizeof from);
+    quote(facts->power_mode, to, sizeof to);
+    snprintf(detail, sizeof detail, "{\"from\":%s,\"to\":%s,\"id\":%d}", from, to, id);
+    if (jp_record_run(&meter->record) || jp_record_event(&meter->record, "power_mode", "", detail))
+        memcpy(facts->power_mode, before, sizeof before);
+    else
+        meter->mode = id;
+}
+
+static void look_at_mode(struct meter *meter)
+{
+    int64_t now_ms = meter->window.t0_ms + meter->window.span_ms;
+    int id;
+
+    if (!meter->has_modes || now_ms - meter->mode_ms < MODE_MS)
+        return;
+    meter->mode_ms = now_ms;
+    id = jp_power_mode_id(meter->in->site);
+    if (id >= 0 && id != meter->mode)
+        tell_mode(meter, id);
+}
+
 // The loop -----------------------------------------------------------------------------------------
 static void append(struct meter *meter)
 {
     jp_record_clock(&meter->record);
     say_written(meter, jp_record_window(&meter->record, &meter->window));
+    jp_alarms_look(&meter->alarms, &meter->window);
+    look_at_mode(meter);
     meter->answers.window_ns = meter->in->clock->mono_ns(meter->in->clock);
 }
 
@@ -115,7 +160,7 @@ static void loop(struct meter *meter)
     if (jp_sampler_stop(&meter->sampler, &meter->window))
         append(meter);
     if (!meter->record.gone)
-        jp_record_event(&meter->record, "run", "{\"action\":\"stop\"}");
+        jp_record_event(&meter->record, "run", "", "{\"action\":\"stop\"}");
 }
 
 // The start ----------------------------------------------------------------------------------------
@@ -200,10 +245,13 @@ static void begin(struct meter *meter)
     meter->told = jp_notify_wanted();
     meter->alive_ns = asked_us > 0 && asked_us < ALIVE_NS / 1000 ? asked_us * 1000 : ALIVE_NS;
     plan_sampler(meter);
+    jp_alarms_init(&meter->alarms, meter->in->plan, &meter->record);
+    meter->mode = meter->in->plan->power_mode;
+    meter->has_modes = meter->in->site && jp_power_mode_here(meter->in->site);
     bridge(meter);
     jp_sampler_start(&meter->sampler);
     meter->answers.window_ns = meter->in->clock->mono_ns(meter->in->clock);
-    jp_record_event(&meter->record, "run", "{\"action\":\"start\",\"version\":\"" JOULEPOST_VERSION "\"}");
+    jp_record_event(&meter->record, "run", "", "{\"action\":\"start\",\"version\":\"" JOULEPOST_VERSION "\"}");
     jp_notify_state(meter->notify_fd, "READY=1");
 }
 

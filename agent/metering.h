@@ -17,6 +17,7 @@ struct jp_metering {
     const struct jp_fs *fs;
     const struct jp_entropy *entropy;
     const struct jp_config *config;
+    const struct jp_site *site;        // where the power mode is looked at now and then; NULL: it is not
     struct jp_plan *plan;              // open sensors (discover.h)
     const volatile sig_atomic_t *stop; // becomes non-zero: close the window, seal, return
 };

@@ -28,8 +28,15 @@ static void note_run(struct jp_post *post, const struct jp_frame *frame)
 {
     static struct jp_run run; // large
 
-    if (jp_run_decode(&run, frame->payload, frame->size) || (post->head_run_known && run.id == post->head_run.id))
+    if (jp_run_decode(&run, frame->payload, frame->size))
         return;
+    if (post->head_run_known &&
+        run.id == post->head_run.id) { // said again: at the start of a segment, or as it changed
+        if (strcmp(run.facts.power_mode, post->head_run.facts.power_mode) != 0)
+            post->meta_due = true;
+        post->head_run.facts = run.facts;
+        return;
+    }
     jp_post_number(post, run.id);
     post->head_run = run;
     post->head_run_known = post->meta_due = true;

@@ -162,6 +162,22 @@ static void enqueue_run(struct jp_post *post, const struct jp_frame *frame, cons
         jp_post_enqueue(post, JP_POST_EVENT, &made);
 }
 
+// A change of its facts goes on to the cursor and to the segments on flash that begin from now on.
+static void renew_run(struct jp_post *post, const struct jp_frame *frame, const struct jp_run *run)
+{
+    static uint8_t bytes[JP_POST_RECORD_MAX];
+    int size;
+
+    if (strcmp(run->facts.power_mode, post->run.facts.power_mode) == 0)
+        return;
+    size = jp_post_run_frame(jp_post_number(post, run->id), frame, bytes, sizeof bytes);
+    if (size < 0)
+        return;
+    post->run.facts = run->facts;
+    memcpy(post->run_payload, bytes, (size_t)size);
+    post->run_size = (size_t)size;
+}
+
 static void take_run(struct jp_post *post, const struct jp_frame *frame)
 {
     static struct jp_run run; // large
@@ -170,8 +186,10 @@ static void take_run(struct jp_post *post, const struct jp_frame *frame)
         jp_post_damaged(post, frame);
         return;
     }
-    if (post->run_known && run.id == post->run.id)
+    if (post->run_known && run.id == post->run.id) {
+        renew_run(post, frame, &run);
         return; // said again at the start of a segment
+    }
     flush(post);
     if (post->run_known && strcmp(run.boot, post->run.boot) != 0) {
         post->anchor.known = false;

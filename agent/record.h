@@ -41,8 +41,11 @@ int jp_record_open(struct jp_record *record, const struct jp_entropy *entropy, s
 // Appends a closed window, or folds it. What stands in the way, as -errno, else 0.
 int jp_record_window(struct jp_record *record, const struct jp_window *window);
 
-// Appends an event of this moment and wakes post. 0, or -errno: not written.
-int jp_record_event(struct jp_record *record, const char *kind, const char *detail);
+// Appends an event of this moment and wakes post; channel "" for none. 0, or -errno: not written.
+int jp_record_event(struct jp_record *record, const char *kind, const char *channel, const char *detail);
+
+// Says RUN once more, as its facts have changed. 0, or -errno: not written.
+int jp_record_run(struct jp_record *record);
 
 // Once a window: has the kernel's word on REALTIME, or its distance to BOOTTIME, changed? Then an ANCHOR.
 void jp_record_clock(struct jp_record *record);

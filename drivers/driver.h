@@ -54,7 +54,7 @@ struct jp_channel {
     int64_t max_uw;        // more power than this is implausible; 0 unknown
     int64_t resolution_uw; // smallest step at the present voltage, 0 unknown
     int32_t shunt_uohm;    // as the kernel has it, 0 not applicable
-    char unit[8];          // GAUGE: "%", "C", "Hz"; "" for a state
+    char unit[8];          // GAUGE: "%", "C", "MHz"; "" for a state
     char event[16];        // GAUGE: the event that its edges raise ("over_current", "throttle"), or ""; 0 is quiet,
                            // and part_of names the channel of the same driver that it watches
 };
@@ -91,7 +91,7 @@ struct jp_pass {
 struct jp_driver {
     const char *name;
     size_t state_size;     // bytes of state the caller provides, zeroed
-    int32_t min_period_ms; // reading more often makes no sense; 0 for none
+    int32_t min_period_ms; // reading powers and gauges more often makes no sense; 0 for none
     // Looks for what it can read. Fills up to max; returns the count found (may be 0), or -errno.
     int (*probe)(const struct jp_site *site, struct jp_found *found, int max);
     // Opens one and describes its channels. Returns their count, or -errno (-EACCES: permission) and

@@ -14,5 +14,9 @@ extern const struct jp_driver jp_driver_estimate_ram;
 extern const struct jp_driver jp_driver_replay;
 extern const struct jp_driver jp_driver_cpu_load;
 extern const struct jp_driver jp_driver_gpu_load;
+extern const struct jp_driver jp_driver_cpu_freq;
+extern const struct jp_driver jp_driver_gpu_freq;
+extern const struct jp_driver jp_driver_thermal;
+extern const struct jp_driver jp_driver_throttle;
 
 #endif

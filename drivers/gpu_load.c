@@ -2,20 +2,13 @@
 // The load of an integrated GPU as a gauge: a sysfs file of 0..1000 per mille.
 #include "channel.h"
 #include "drivers.h"
+#include "gpu_node.h"
 
 #include <errno.h>
-#include <stdio.h>
-#include <string.h>
 #include <unistd.h>
 
 struct state {
     int fd;
-};
-
-struct search {
-    const struct jp_site *site;
-    struct jp_found *found;
-    int count;
 };
 
 // Where kernels without a devfreq node have it: JetPack 4, 5 and 6 in this order.
@@ -24,53 +17,12 @@ static const char *const known[] = {
     "/sys/devices/platform/gpu.0/load",
     "/sys/devices/platform/17000000.gpu/load",
     "/sys/devices/platform/bus@0/17000000.gpu/load",
+    NULL,
 };
-
-static const char *const nodes[] = {"gv11b", "gp10b", "ga10b", "gb10b"};
-
-static bool is_gpu(const char *node)
-{
-    for (size_t i = 0; i < sizeof nodes / sizeof nodes[0]; i++)
-        if (strcmp(node, nodes[i]) == 0)
-            return true;
-    return strstr(node, "gpu") != NULL;
-}
-
-static bool take_file(struct search *search, const char *path)
-{
-    int fd = jp_site_open(search->site, path);
-
-    if (fd < 0)
-        return false;
-    close(fd);
-    search->found[0] = (struct jp_found){.param = 0};
-    snprintf(search->found[0].path, sizeof search->found[0].path, "%s", path);
-    search->count = 1;
-    return true;
-}
-
-static int take_devfreq(void *context, const char *name)
-{
-    struct search *search = context;
-    char path[200], node[64];
-
-    snprintf(path, sizeof path, "/sys/class/devfreq/%.100s/device/of_node/name", name);
-    if (jp_site_read(search->site, path, node, sizeof node) < 0 || !is_gpu(node))
-        return 0;
-    snprintf(path, sizeof path, "/sys/class/devfreq/%.100s/device/load", name);
-    return take_file(search, path);
-}
 
 static int probe_gpu(const struct jp_site *site, struct jp_found *found, int max)
 {
-    struct search search = {.site = site, .found = found};
-
-    if (max < 1)
-        return 0;
-    jp_site_list(site, "/sys/class/devfreq", take_devfreq, &search); // none: the known places remain
-    for (size_t i = 0; i < sizeof known / sizeof known[0] && search.count == 0; i++)
-        take_file(&search, known[i]);
-    return search.count;
+    return max < 1 ? 0 : jp_gpu_node_find(site, "device/load", known, found);
 }
 
 static int open_gpu(void *state, const struct jp_site *site, const struct jp_found *found, struct jp_channel *channels,

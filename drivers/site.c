@@ -3,6 +3,8 @@
 #define _GNU_SOURCE
 #include "site.h"
 
+#include "trace_files.h"
+
 #include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
@@ -11,6 +13,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 // A number of 20 characters, its line end, and room to notice what is longer.
@@ -34,6 +37,14 @@ int jp_site_path(const struct jp_site *site, const char *path, char *out, size_t
     return length < 0 || (size_t)length >= size ? -ENAMETOOLONG : 0;
 }
 
+// Below a file there is no path: such a root is a trace, or the tree is strange.
+static bool is_below_trace(const struct jp_site *site, int error)
+{
+    struct stat st;
+
+    return error == ENOTDIR && stat(site->root, &st) == 0 && S_ISREG(st.st_mode);
+}
+
 int jp_site_open(const struct jp_site *site, const char *path)
 {
     char full[PATH_MAX];
@@ -44,7 +55,10 @@ int jp_site_open(const struct jp_site *site, const char *path)
         return rc;
     // A FIFO in a foreign tree must not hold the program up.
     fd = open(full, O_RDONLY | O_CLOEXEC | O_NONBLOCK | O_NOCTTY);
-    return fd < 0 ? -errno : fd;
+    if (fd >= 0)
+        return fd;
+    rc = -errno;
+    return is_below_trace(site, -rc) ? jp_trace_open(site->root, path) : rc;
 }
 
 static bool is_space(char c)
@@ -168,8 +182,10 @@ int jp_site_link(const struct jp_site *site, const char *path, char *out, size_t
     if (rc < 0)
         return rc;
     length = readlink(full, target, sizeof target - 1);
-    if (length < 0)
-        return -errno;
+    if (length < 0) {
+        rc = -errno;
+        return is_below_trace(site, -rc) ? -ENOENT : rc;
+    }
     while (length > 1 && target[length - 1] == '/')
         length--;
     target[length] = '\0';
@@ -202,8 +218,10 @@ int jp_site_list(const struct jp_site *site, const char *path, int (*each)(void 
     if (rc < 0)
         return rc;
     count = scandir(full, &entries, not_hidden, natural_order);
-    if (count < 0)
-        return -errno;
+    if (count < 0) {
+        rc = -errno;
+        return is_below_trace(site, -rc) ? jp_trace_list(site->root, path, each, context) : rc;
+    }
     for (int i = 0; i < count; i++) {
         if (rc == 0)
             rc = each(context, entries[i]->d_name);

@@ -1,8 +1,9 @@
 // SPDX-License-Identifier: Apache-2.0
 // The site door: the machine that is measured, seen through a root directory.
 //
-// With root "" it is this machine; with `--root DIR` it is a tree that looks like one. Paths begin with
-// "/" and get the root in front. Nothing here follows a symbolic link out of the root on purpose, but
+// With root "" it is this machine; with `--root DIR` it is a tree that looks like one; with `--root FILE` it is a
+// captured trace, which has the files that its header keeps (trace_files.h), itself as /replay.trace, and no link.
+// Paths begin with "/" and get the root in front. Nothing here follows a symbolic link out of the root on purpose, but
 // the kernel's own links inside /sys are followed as they are (they are relative).
 #ifndef JP_SITE_H
 #define JP_SITE_H
@@ -11,7 +12,7 @@
 #include <stdint.h>
 
 struct jp_site {
-    const char *root; // "" or an absolute or relative directory without a trailing slash; borrowed
+    const char *root; // "", a directory without a trailing slash, or a trace; absolute or relative; borrowed
 };
 
 // Writes root + path into out. 0, -ENAMETOOLONG, or -EINVAL for a path that does not begin with "/" or

@@ -11,7 +11,7 @@
 
 // The board --------------------------------------------------------------------------------------
 #define JP_CHANNELS_MAX 64 // rails and counters: 8 packages x (package, core, uncore, dram) + 32 rails
-#define JP_GAUGES_MAX 48   // 12 temperatures + 12 frequencies and loads + an alarm for each of 24 rails
+#define JP_GAUGES_MAX 48   // 16 temperatures + 7 loads, clocks and throttlings + an alarm for each of 24 rails = 47
 #define JP_SOURCES_MAX 32  // open driver instances: one a chip, one a counter group
 
 // Measuring --------------------------------------------------------------------------------------

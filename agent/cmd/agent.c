@@ -40,7 +40,7 @@ static const char help[] = "joulepost agent [-c FILE] [--root DIR] [--check]\n"
                            "\n"
                            "Measures and delivers: runs meter and post in the foreground until told to stop.\n"
                            "  -c FILE     configuration (default /etc/joulepost/joulepost.conf)\n"
-                           "  --root DIR  measure a tree instead of this machine\n"
+                           "  --root DIR  measure a tree, or a captured trace, instead of this machine\n"
                            "  --check     print the configuration in effect and the plan, and stop\n";
 
 static int64_t now_ns(void)

@@ -11,12 +11,14 @@ enum jp_exit {
 };
 
 int jp_cmd_agent(int argc, char **argv);
+int jp_cmd_capture(int argc, char **argv);
 int jp_cmd_export(int argc, char **argv);
 int jp_cmd_meter(int argc, char **argv);
 int jp_cmd_post(int argc, char **argv);
 int jp_cmd_probe(int argc, char **argv);
 int jp_cmd_spool(int argc, char **argv);
 int jp_cmd_task(int argc, char **argv);
+int jp_cmd_top(int argc, char **argv);
 int jp_cmd_upload(int argc, char **argv);
 int jp_cmd_version(int argc, char **argv);
 

@@ -140,6 +140,7 @@ int jp_half_meter(const struct jp_half_setup *setup)
                                              .fs = &jp_fs_real,
                                              .entropy = &jp_entropy_real,
                                              .config = setup->config,
+                                             .site = &site,
                                              .plan = plan,
                                              .stop = &stop};
         rc = jp_metering_run(&metering) ? JP_EXIT_FAILED : JP_EXIT_DONE;

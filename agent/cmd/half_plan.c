@@ -14,9 +14,12 @@ static void print_channels(const struct jp_run *run)
     for (int i = 0; i < run->channel_count; i++) {
         const struct jp_run_channel *channel = &run->channels[i];
 
-        printf("#   %s (%s, %s%s%s)%s%s\n", channel->name, jp_method_name(channel->method),
-               jp_scope_name(channel->scope), channel->part_of[0] ? ", part of " : "", channel->part_of,
-               channel->in_total ? ", in the total" : "", channel->unverified ? ", unverified" : "");
+        printf("#   %s (%s, %s%s%s)%s%s", channel->name, jp_method_name(channel->method), jp_scope_name(channel->scope),
+               channel->part_of[0] ? ", part of " : "", channel->part_of, channel->in_total ? ", in the total" : "",
+               channel->unverified ? ", unverified" : "");
+        if (jp_run_calibrated(channel))
+            printf(", calibrated x%.6g %+.6g mW", channel->scale, (double)channel->offset_uw / 1000.0);
+        putchar('\n');
     }
     if (run->total_known)
         printf("# total: %s, %s\n", jp_scope_name(run->total_scope), jp_method_name(run->total_method));

@@ -13,7 +13,7 @@ static const char help[] = "joulepost meter [-c FILE] [--root DIR] [--check]\n"
                            "\n"
                            "Measures, and leaves its windows in paths.hot for joulepost post.\n"
                            "  -c FILE     configuration (default /etc/joulepost/joulepost.conf)\n"
-                           "  --root DIR  measure a tree instead of this machine\n"
+                           "  --root DIR  measure a tree, or a captured trace, instead of this machine\n"
                            "  --check     print the configuration in effect and the plan, and stop\n";
 
 int jp_cmd_meter(int argc, char **argv)

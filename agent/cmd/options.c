@@ -4,6 +4,7 @@
 
 #include "cmd.h"
 #include "config.h"
+#include "trace_files.h"
 
 #include <errno.h>
 #include <stdio.h>
@@ -20,7 +21,7 @@ static const struct flag flags[] = {
     {"-c", "FILE", JP_OPTION_CONFIG},   {"--config", "FILE", JP_OPTION_CONFIG}, {"--root", "DIR", JP_OPTION_ROOT},
     {"--check", NULL, JP_OPTION_CHECK}, {"--json", NULL, JP_OPTION_JSON},       {"--health", NULL, JP_OPTION_HEALTH},
     {"--as", "FORMAT", JP_OPTION_AS},   {"--from", "TIME", JP_OPTION_FROM},     {"--to", "TIME", JP_OPTION_TO},
-    {"-o", "PATH", JP_OPTION_OUT},
+    {"-o", "PATH", JP_OPTION_OUT},      {"--seconds", "N", JP_OPTION_SECONDS},  {"--once", NULL, JP_OPTION_ONCE},
 };
 
 static int wrong(const char *verb, unsigned allowed, const char *what, const char *argument)
@@ -66,6 +67,9 @@ static void set(struct jp_options *options, enum jp_option option, const char *v
     case JP_OPTION_HEALTH:
         options->health = true;
         break;
+    case JP_OPTION_ONCE:
+        options->once = true;
+        break;
     case JP_OPTION_AS:
         options->as = value;
         break;
@@ -78,10 +82,20 @@ static void set(struct jp_options *options, enum jp_option option, const char *v
     case JP_OPTION_OUT:
         options->out = value;
         break;
+    case JP_OPTION_SECONDS:
+        options->seconds = value;
+        break;
     case JP_OPTION_WORD:
         options->word = value;
         break;
     }
+}
+
+static bool can_be_root(const char *path)
+{
+    struct stat st;
+
+    return (stat(path, &st) == 0 && S_ISDIR(st.st_mode)) || jp_trace_begins(path);
 }
 
 // "/" is this machine; a slash at the end goes.
@@ -89,13 +103,13 @@ static int tidy_root(const char *verb, struct jp_options *options)
 {
     static char root[JP_PATH_MAX];
     size_t size = strlen(options->root);
-    struct stat st;
 
     if (size == 0)
         return JP_OPTIONS_GO;
-    if (size >= sizeof root || stat(options->root, &st) || !S_ISDIR(st.st_mode)) {
-        fprintf(stderr, "joulepost %s: --root '%s' is not a folder, allowed: a folder that can be read\n", verb,
-                options->root);
+    if (size >= sizeof root || !can_be_root(options->root)) {
+        fprintf(stderr,
+                "joulepost %s: --root '%s' is not a folder, allowed: a folder or a captured trace that can be read\n",
+                verb, options->root);
         return JP_EXIT_USAGE;
     }
     while (size > 0 && options->root[size - 1] == '/')

@@ -7,25 +7,27 @@
 
 // What a verb takes; others are refused.
 enum jp_option {
-    JP_OPTION_CONFIG = 1,  // -c FILE, --config FILE
-    JP_OPTION_ROOT = 2,    // --root DIR
-    JP_OPTION_CHECK = 4,   // --check
-    JP_OPTION_JSON = 8,    // --json
-    JP_OPTION_HEALTH = 16, // --health
-    JP_OPTION_AS = 32,     // --as FORMAT
-    JP_OPTION_FROM = 64,   // --from TIME
-    JP_OPTION_TO = 128,    // --to TIME
-    JP_OPTION_OUT = 256,   // -o PATH
-    JP_OPTION_WORD = 512,  // one argument that is no flag
+    JP_OPTION_CONFIG = 1,     // -c FILE, --config FILE
+    JP_OPTION_ROOT = 2,       // --root DIR, or a captured trace
+    JP_OPTION_CHECK = 4,      // --check
+    JP_OPTION_JSON = 8,       // --json
+    JP_OPTION_HEALTH = 16,    // --health
+    JP_OPTION_AS = 32,        // --as FORMAT
+    JP_OPTION_FROM = 64,      // --from TIME
+    JP_OPTION_TO = 128,       // --to TIME
+    JP_OPTION_OUT = 256,      // -o PATH
+    JP_OPTION_WORD = 512,     // one argument that is no flag
+    JP_OPTION_SECONDS = 1024, // --seconds N
+    JP_OPTION_ONCE = 2048,    // --once
 };
 
 // Texts point into argv.
 struct jp_options {
     const char *config; // NULL: the default path, which may be missing
     const char *root;   // "" this machine; never with a trailing slash
-    bool check, json, health;
-    const char *as, *from, *to, *out; // NULL: not given
-    const char *word;                 // NULL: not given
+    bool check, json, health, once;
+    const char *as, *from, *to, *out, *seconds; // NULL: not given
+    const char *word;                           // NULL: not given
 };
 
 #define JP_OPTIONS_GO (-1)

@@ -13,7 +13,7 @@ static const char help[] = "joulepost post [-c FILE] [--root DIR] [--check]\n"
                            "\n"
                            "Delivers what joulepost meter leaves in paths.hot.\n"
                            "  -c FILE     configuration (default /etc/joulepost/joulepost.conf)\n"
-                           "  --root DIR  take the name of a tree instead of this machine\n"
+                           "  --root DIR  take the name of a tree, or of a captured trace, instead of this machine\n"
                            "  --check     print the configuration in effect and the plan, and stop\n";
 
 int jp_cmd_post(int argc, char **argv)

@@ -17,7 +17,7 @@ static const char help[] =
     "Shows what is here, what it measures, what is missing and how to fix it. `+` marks what makes the total;\n"
     "a part stands indented under the rail that contains it. It reads for a third of a second and writes nothing.\n"
     "  --json      the same as one JSON object\n"
-    "  --root DIR  look at a tree instead of this machine\n"
+    "  --root DIR  look at a tree, or at a captured trace, instead of this machine\n"
     "  --health    is the service well? Asks it, and opens no sensor: 0 yes, 1 with a line for each fault\n"
     "  -c FILE     configuration (default /etc/joulepost/joulepost.conf)\n";
 

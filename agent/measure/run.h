@@ -1,7 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 // A run: one start of meter. Its identity, its channels, its total, and the facts beside them.
 //
-// Made once at start by meter, carried to post in the RUN frame, never changed afterwards.
+// Made once at start by meter, carried to post in the RUN frame. Only facts.power_mode changes afterwards: RUN is said
+// once more then.
 #ifndef JP_RUN_H
 #define JP_RUN_H
 
@@ -24,7 +25,7 @@ struct jp_run_channel {
     bool in_total;
     bool unverified;
     double scale;      // calibration as applied; 1
-    int64_t offset_uw; // calibration as applied; 0
+    int64_t offset_uw; // calibration as applied; 0; of a counter always
 };
 
 struct jp_run_gauge {
@@ -68,6 +69,12 @@ struct jp_run {
 // unknown keys are passed over.
 int jp_run_encode(const struct jp_run *run, void *buffer, size_t size);
 int jp_run_decode(struct jp_run *run, const void *bytes, size_t size);
+
+// Whether its values are other than its sensor's.
+static inline bool jp_run_calibrated(const struct jp_run_channel *channel)
+{
+    return channel->scale != 1 || channel->offset_uw != 0;
+}
 
 // Indices of the total's channels in order into out (JP_CHANNELS_MAX); their count, 0 if no total.
 int jp_run_total(const struct jp_run *run, int *out);

@@ -164,6 +164,13 @@ static bool powers_due(const struct jp_sampler *sampler, const struct jp_sampler
     return source->every_ns <= sampler->tick_ns || sampler->pass_ns - source->last_ns >= source->every_ns - slack_ns;
 }
 
+// Counted from border to border: passes lie up to a tick behind theirs.
+static bool gauges_due(const struct jp_sampler *sampler, const struct jp_sampler_source *source)
+{
+    return sampler->first || (sampler->border_due &&
+                              sampler->passed_ns - source->gauges_ns >= source->driver->min_period_ms * JP_NS_PER_MS);
+}
+
 static bool is_due(const struct jp_sampler *sampler, const struct jp_sampler_source *source, int index)
 {
     const struct jp_track *track;
@@ -171,7 +178,7 @@ static bool is_due(const struct jp_sampler *sampler, const struct jp_sampler_sou
     if (sampler->first)
         return true;
     if (source->channel[index] < 0)
-        return sampler->border_due;
+        return gauges_due(sampler, source);
     track = &sampler->tracks[source->channel[index]];
     if (track->integrator.kind == JP_ENERGY)
         return sampler->border_due || sampler->poll_ns < sampler->window_ns;
@@ -267,6 +274,7 @@ static void read_source(struct jp_sampler *sampler, struct jp_sampler_source *so
     struct jp_pass pass = {.readings = sampler->readings, .late = is_late, .context = sampler};
     int64_t end_ns;
     bool powers = sampler->first || powers_due(sampler, source);
+    bool gauges = gauges_due(sampler, source);
 
     if (!want(sampler, source))
         return;
@@ -276,6 +284,8 @@ static void read_source(struct jp_sampler *sampler, struct jp_sampler_source *so
     end_ns = mono(sampler);
     if (powers)
         source->last_ns = sampler->pass_ns;
+    if (gauges)
+        source->gauges_ns = sampler->passed_ns;
     keep(sampler, source, end_ns);
     if (sampler->slow || end_ns - sampler->transfer_ns > sampler->tick_ns)
         blame(sampler, source);
@@ -340,7 +350,7 @@ void jp_sampler_start(struct jp_sampler *sampler)
     sampler->origin_ns = sampler->border_ns = now_ns;
     sampler->sleep_base_ns = sleep_clock(sampler, now_ns);
     sampler->t0_ms = (now_ns + sampler->sleep_base_ns) / JP_NS_PER_MS;
-    sampler->limit_ns = now_ns; // the first samples stand at the start
+    sampler->limit_ns = sampler->passed_ns = now_ns; // the first samples stand at the start
     for (int i = 0; i < sampler->run->channel_count; i++)
         jp_track_begin(&sampler->tracks[i], now_ns);
     sampler->first = true;
@@ -358,10 +368,11 @@ bool jp_sampler_pass(struct jp_sampler *sampler, struct jp_window *window)
     begin_pass(sampler);
     windows = (sampler->pass_ns - sampler->border_ns) / sampler->window_ns;
     sampler->border_due = windows > 0;
-    sampler->limit_ns = sampler->border_ns + (windows + 1) * sampler->window_ns;
+    sampler->passed_ns = sampler->border_ns + windows * sampler->window_ns;
+    sampler->limit_ns = sampler->passed_ns + sampler->window_ns;
     read_all(sampler);
     if (sampler->border_due)
-        close_window(sampler, sampler->border_ns + windows * sampler->window_ns, window);
+        close_window(sampler, sampler->passed_ns, window);
     take_all(sampler);
     schedule(sampler);
     return sampler->border_due;
@@ -373,7 +384,7 @@ bool jp_sampler_stop(struct jp_sampler *sampler, struct jp_window *window)
     if (sampler->pass_ns - sampler->border_ns < JP_NS_PER_MS)
         return false;
     sampler->border_due = true;
-    sampler->limit_ns = sampler->pass_ns;
+    sampler->limit_ns = sampler->passed_ns = sampler->pass_ns;
     read_all(sampler);
     close_window(sampler, sampler->pass_ns, window);
     return true;

@@ -3,7 +3,8 @@
 //
 // One absolute schedule on MONOTONIC. Measured powers are read once a period, all in one pass, at a random instant
 // inside it; counters and gauges in the first pass at or after a window's border, counters more often where
-// half their wrap time is shorter. After jp_sampler_init nothing allocates.
+// half their wrap time is shorter, gauges no more often than their driver's min_period_ms: a window between has the
+// value of the last reading. After jp_sampler_init nothing allocates.
 #ifndef JP_SAMPLER_H
 #define JP_SAMPLER_H
 
@@ -31,6 +32,7 @@ struct jp_sampler_source {
     int64_t every_ns;                                     // powers are read no more often
     int64_t last_ns, cost_ns;                             // begin of the last read of powers; the cheapest read so far
     int64_t slack_ns;                                     // length of the last read
+    int64_t gauges_ns;                                    // the border at which its gauges were read last
     int reads;
 };
 
@@ -61,6 +63,7 @@ struct jp_sampler {
     int64_t t0_ms;
     int64_t gauges[JP_GAUGES_MAX];
     int64_t pass_ns, limit_ns;    // begin of the pass; no sample of it is dated later
+    int64_t passed_ns;            // the border that this pass goes by, when border_due
     int64_t read_ns, transfer_ns; // begin of the source being read, and of its transfer
     bool border_due, first, slow;
     struct jp_reading readings[JP_CHANNELS_MAX];

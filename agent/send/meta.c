@@ -40,7 +40,7 @@ static json_t *channel_json(const struct jp_run_channel *channel)
 
     if (channel->unverified)
         json_object_set_new(object, "verified", json_false());
-    if (channel->scale != 1.0 || channel->offset_uw != 0)
+    if (jp_run_calibrated(channel))
         json_object_set_new(
             object, "calibration",
             json_pack("{s:f, s:f}", "scale", channel->scale, "offset_mw", (double)channel->offset_uw / 1000.0));

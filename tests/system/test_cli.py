@@ -11,7 +11,7 @@ import unittest
 
 from program import PROGRAM, Scratch, children, eventually, run, status
 
-VERBS = ("agent", "meter", "post", "probe", "spool", "export", "upload", "task", "version")
+VERBS = ("agent", "meter", "post", "probe", "top", "capture", "spool", "export", "upload", "task", "version")
 WITH_WORDS = ("spool", "export", "upload", "task")
 HALVES = {"jp-meter", "jp-post"}
 

@@ -1,10 +1,11 @@
 // SPDX-License-Identifier: Apache-2.0
-// CRC-32C, CBOR in and out, the jitter generator.
+// CRC-32C, CBOR in and out, the jitter generator, UTF-8.
 #define _GNU_SOURCE
 #include "cbor.h"
 #include "crc32c.h"
 #include "entropy.h"
 #include "fs.h"
+#include "utf8.h"
 
 #include <setjmp.h>
 #include <stdarg.h>
@@ -170,6 +171,39 @@ static void folders_are_made_with_their_modes_whatever_the_umask(void **state)
     assert_true(jp_fs_make_dirs(&jp_fs_real, "/dev/null/x", 0700) < 0);
 }
 
+static void utf8_takes_what_the_rfc_takes(void **state)
+{
+    static const struct {
+        const char *text;
+        size_t length;
+    } cases[] = {
+        {"", 0},
+        {"a", 1},
+        {"\x7f", 1},
+        {"\xc3\xa4", 2},
+        {"\xe2\x96\x88", 3},
+        {"\xef\xbf\xbd", 3},
+        {"\xf4\x8f\xbf\xbf", 4},
+        {"\x80", 0},
+        {"\xc1\xbf", 0},
+        {"\xc3", 0},
+        {"\xc3"
+         "a",
+         0},
+        {"\xe2\x96", 0},
+        {"\xe0\x9f\xbf", 0},
+        {"\xed\xa0\x80", 0},
+        {"\xf0\x8f\xbf\xbf", 0},
+        {"\xf4\x90\x80\x80", 0},
+        {"\xf5\x80\x80\x80", 0},
+        {"\xff", 0},
+    };
+
+    (void)state;
+    for (size_t i = 0; i < sizeof cases / sizeof cases[0]; i++)
+        assert_int_equal(jp_utf8_length(cases[i].text), cases[i].length);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -180,6 +214,7 @@ int main(void)
         cmocka_unit_test(cbor_reader_refuses_what_is_cut_or_of_another_type),
         cmocka_unit_test(cbor_skip_is_bounded_in_depth),
         cmocka_unit_test(jitter_stays_below_and_moves),
+        cmocka_unit_test(utf8_takes_what_the_rfc_takes),
         cmocka_unit_test(folders_are_made_with_their_modes_whatever_the_umask),
     };
 

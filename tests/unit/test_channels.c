@@ -20,6 +20,23 @@ static void calibration_is_applied_and_an_unknown_channel_is_told(void **state)
     assert_string_equal(problem("calibration")->where, "VDD_OUT");
 }
 
+// A scale belongs to a counter as to a rail; an offset would be a power that nobody measured.
+static void an_offset_of_a_counter_is_refused(void **state)
+{
+    (void)state;
+    tree("x86-2s");
+    config.calibration_count = 3;
+    config.calibrations[0] = (struct jp_calibration){.channel = "package-0", .scale = 1.02, .offset_uw = 420000};
+    config.calibrations[1] = (struct jp_calibration){.channel = "package-1", .scale = 0.98};
+    config.calibrations[2] = (struct jp_calibration){.channel = "cpu_load", .scale = 2};
+    discover();
+    assert_true(channel("package-0")->scale == 1.02 && channel("package-0")->offset_uw == 0);
+    assert_true(channel("package-1")->scale == 0.98);
+    assert_string_equal(problem("offset_mw is not applied")->where, "package-0");
+    assert_string_equal(problem("calibration names a channel")->where, "cpu_load"); // a gauge
+    assert_int_equal(plan.problem_count, 2);
+}
+
 static void a_wrong_shunt_is_told(void **state)
 {
     static const char file[] = "/sys/devices/platform/bus@0/c240000.i2c/i2c-1/1-0040/hwmon/hwmon1/shunt1_resistor";
@@ -159,6 +176,30 @@ static int closed_open(void *state, const struct jp_site *site, const struct jp_
     return -EACCES;
 }
 
+// Two rails of the AGX Orin, an alarm of the second, and a gauge with an event of its own.
+static int alarm_open(void *state, const struct jp_site *site, const struct jp_found *found,
+                      struct jp_channel *channels, int max)
+{
+    static const char *const labels[] = {"VDD_GPU_SOC", "", "alarm", "heat"};
+    static const int places[] = {1, 2, 2, 2};
+
+    (void)state;
+    (void)site;
+    (void)max;
+    for (int i = 0; i < 4; i++) {
+        channels[i] = (struct jp_channel){.chip = "ina3221", .address = 0x40, .index = places[i], .kind = JP_POWER};
+        strcpy(channels[i].name, labels[i]);
+        if (i >= 2)
+            channels[i].kind = JP_GAUGE;
+    }
+    strcpy(channels[2].event, "over_current");
+    strcpy(channels[3].event, "throttle");
+    channels[3].address = -1;
+    return found->path[0] == 's' ? 2 : 4;
+}
+
+static const struct jp_driver alarmed = {
+    .name = "alarmed", .probe = fake_probe, .open = alarm_open, .read = fake_read, .close = fake_close};
 static const struct jp_driver fake = {
     .name = "fake", .probe = fake_probe, .open = fake_open, .read = fake_read, .close = fake_close};
 static const struct jp_driver closed = {
@@ -178,6 +219,18 @@ static void names_are_legal_and_their_own(void **state)
     jp_diagnose_readings(&plan, &now);
     assert_false(now.known[0]);
     assert_string_equal(problem("did not answer")->where, "same");
+}
+
+static void an_alarm_watches_the_rail_at_its_place(void **state)
+{
+    static const struct jp_driver *const drivers[] = {&alarmed, NULL};
+
+    (void)state;
+    put("/proc/device-tree/compatible", "nvidia,p3701-0000");
+    discover_with(drivers);
+    assert_int_equal(plan.run.gauge_count, 2);
+    assert_string_equal(plan.run.channels[plan.watched[0]].name, "VDD_CPU_CV"); // the profile's name of it
+    assert_int_equal(plan.watched[1], -1);
 }
 
 static void a_closed_sensor_is_told_with_its_remedy(void **state)
@@ -221,7 +274,7 @@ static void meta_says_unknown_as_null_and_the_total_by_its_channels(void **state
     assert_int_equal(json_array_size(json_object_get(json_object_get(meta, "total"), "channels")), 3);
     assert_true(json_real_value(json_object_get(json_object_get(meta, "factor"), "pue")) == 1.2);
     assert_true(json_is_null(json_object_get(json_object_get(meta, "os"), "l4t")));
-    assert_true(json_is_null(json_object_get(json_object_get(meta, "cpu"), "model")));
+    assert_string_equal(json_string_value(json_object_get(json_object_get(meta, "cpu"), "model")), "Arm Cortex-A78AE");
     json_decref(meta);
     plan.run.total_known = false;
     meta = jp_meta_json(&plan.run, NULL, 1.0, NULL);
@@ -234,12 +287,14 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         WITH_ROOT(calibration_is_applied_and_an_unknown_channel_is_told),
+        WITH_ROOT(an_offset_of_a_counter_is_refused),
         WITH_ROOT(a_wrong_shunt_is_told),
         WITH_ROOT(parts_above_their_whole_are_told),
         WITH_ROOT(a_total_with_a_silent_member_is_not_told),
         WITH_ROOT(the_l4t_release_and_power_mode_come_from_their_files),
         WITH_ROOT(the_device_name_is_the_same_for_everybody_and_another_for_another_serial),
         WITH_ROOT(names_are_legal_and_their_own),
+        WITH_ROOT(an_alarm_watches_the_rail_at_its_place),
         WITH_ROOT(a_closed_sensor_is_told_with_its_remedy),
         WITH_ROOT(a_replayed_trace_takes_the_place_of_the_sensors),
         WITH_ROOT(meta_says_unknown_as_null_and_the_total_by_its_channels),

@@ -205,6 +205,133 @@ static void live_power_is_energy_over_covered_time(void **state)
     assert_true(watts("VDD_IN") == -1 && watts("total") == -1);
 }
 
+static void live_names_the_cause_of_what_is_not_covered(void **state)
+{
+    json_t *json, *cause;
+
+    (void)state;
+    close_a_window();
+    window.channels[1].cause = JP_CAUSE_READ_ERROR;
+    json = give("live");
+    cause = json_object_get(json, "cause");
+    assert_int_equal(json_object_size(cause), 1);
+    assert_string_equal(json_string_value(json_object_get(cause, "VDD_CPU")), "read_error");
+    json_decref(json);
+}
+
+static void meta_says_what_live_leaves_out(void **state)
+{
+    json_t *json, *channel;
+
+    (void)state;
+    strcpy(run.device, "bench-1");
+    strcpy(run.facts.board_name, "A \"board\\\" \xc3\xa4\xff\n");
+    strcpy(run.channels[1].part_of, "VDD_IN");
+    strcpy(run.gauges[0].unit, "%");
+    run.channels[1].roles = JP_ROLE_CPU | JP_ROLE_CV;
+    run.channels[1].unverified = true;
+    run.channels[1].resolution_uw = 2500;
+    run.facts.gpu_count = -1;
+    sampler.origin_ns = 7 * JP_NS_PER_S;
+    sampler.sleep_base_ns = JP_NS_PER_S;
+    json = give("meta");
+    assert_true(json_is_true(json_object_get(json, "ok")));
+    assert_string_equal(json_string_value(json_object_get(json, "run")), "0000000000000abc");
+    assert_string_equal(json_string_value(json_object_get(json, "device")), "bench-1");
+    assert_int_equal(json_integer_value(json_object_get(json, "start_boot_ms")), 8000);
+    assert_int_equal(json_integer_value(json_object_get(json, "window_ms")), 1000);
+    assert_string_equal(json_string_value(json_object_get(json_object_get(json, "board"), "name")),
+                        "A \"board\\\" \xc3\xa4??");
+    assert_true(json_is_null(json_object_get(json_object_get(json, "gpu"), "count")));
+    assert_true(json_is_null(json_object_get(json, "power_mode")));
+    channel = json_array_get(json_object_get(json, "channels"), 0);
+    assert_true(json_is_null(json_object_get(channel, "part_of")));
+    assert_int_equal(json_array_size(json_object_get(channel, "roles")), 0);
+    channel = json_array_get(json_object_get(json, "channels"), 1);
+    assert_string_equal(json_string_value(json_object_get(channel, "name")), "VDD_CPU");
+    assert_string_equal(json_string_value(json_object_get(channel, "part_of")), "VDD_IN");
+    assert_string_equal(json_string_value(json_array_get(json_object_get(channel, "roles"), 1)), "cv");
+    assert_string_equal(json_string_value(json_object_get(channel, "method")), "measured");
+    assert_true(json_is_false(json_object_get(channel, "verified")));
+    assert_true(json_real_value(json_object_get(channel, "resolution_mw")) == 2.5);
+    assert_string_equal(
+        json_string_value(json_array_get(json_object_get(json_object_get(json, "total"), "channels"), 0)), "VDD_IN");
+    assert_int_equal(json_array_size(json_object_get(json_object_get(json, "total"), "channels")), 1);
+    assert_string_equal(json_string_value(json_object_get(json_array_get(json_object_get(json, "gauges"), 0), "unit")),
+                        "%");
+    json_decref(json);
+    run.total_known = false;
+    json = give("meta");
+    assert_true(json_is_null(json_object_get(json, "total")));
+    json_decref(json);
+}
+
+static void fill(char *text, size_t size, int letter)
+{
+    memset(text, letter, size - 1);
+    text[size - 1] = '\0';
+}
+
+static void fill_name(char name[JP_NAME_MAX], int i)
+{
+    fill(name, JP_NAME_MAX, 'n');
+    name[0] = (char)('A' + i % 26);
+    name[1] = (char)('A' + i / 26);
+}
+
+static void fill_everything(void)
+{
+    struct jp_facts *facts = &run.facts;
+    char *texts[] = {facts->board_name, facts->module, facts->gpu_name, facts->cpu_model, facts->os_name, facts->note};
+    char *names[] = {facts->board_id, facts->soc, facts->l4t, facts->jetpack, facts->power_mode};
+
+    for (size_t i = 0; i < sizeof texts / sizeof texts[0]; i++)
+        fill(texts[i], JP_TEXT_MAX, '"');
+    for (size_t i = 0; i < sizeof names / sizeof names[0]; i++)
+        fill(names[i], JP_NAME_MAX, '"');
+    fill(run.device, sizeof run.device, 'd');
+    facts->ram_bytes = INT64_MAX;
+    facts->cpu_count = facts->gpu_count = INT32_MAX;
+    run.channel_count = JP_CHANNELS_MAX;
+    run.gauge_count = JP_GAUGES_MAX;
+    run.total_known = true;
+    run.total_scope = JP_SCOPE_CARRIER;
+    window = (struct jp_window){.seq = INT64_MAX, .t0_ms = JP_BOOT_MAX_MS, .span_ms = JP_BOOT_MAX_MS};
+    for (int i = 0; i < JP_CHANNELS_MAX; i++) {
+        run.channels[i] =
+            (struct jp_run_channel){.method = JP_MEASURED, .scope = JP_SCOPE_CARRIER, .roles = UINT32_MAX};
+        run.channels[i].resolution_uw = JP_POWER_MAX_UW;
+        run.channels[i].in_total = run.channels[i].unverified = true;
+        fill_name(run.channels[i].name, i);
+        fill_name(run.channels[i].part_of, i);
+        window.channels[i] = (struct jp_window_channel){.known = true, .covered_ms = 1, .cause = JP_CAUSE_IMPLAUSIBLE};
+        window.channels[i].mj = -JP_POWER_MAX_UW / 1000;
+        window.channels[i].run_mj = -JP_ENERGY_MAX_MJ;
+        sampler.tracks[i].errors = INT64_MAX;
+        sampler.tracks[i].reported = true;
+    }
+    for (int i = 0; i < JP_GAUGES_MAX; i++) {
+        fill_name(run.gauges[i].name, i);
+        fill(run.gauges[i].unit, sizeof run.gauges[i].unit, 'u');
+        sampler.gauges[i] = INT64_MIN + 1;
+    }
+    fill(answers.task, sizeof answers.task, 't');
+}
+
+static void everything_at_its_largest_fits(void **state)
+{
+    static const char *const requests[] = {"meta", "live", "health"};
+
+    (void)state;
+    fill_everything();
+    for (size_t i = 0; i < sizeof requests / sizeof requests[0]; i++) {
+        json_t *json = give(requests[i]);
+
+        assert_true(json_is_true(json_object_get(json, "ok")));
+        json_decref(json);
+    }
+}
+
 static void health_tells_age_errors_and_reasons(void **state)
 {
     json_t *json;
@@ -226,13 +353,15 @@ static void health_tells_age_errors_and_reasons(void **state)
 
 static void no_reply_passes_its_buffer(void **state)
 {
-    char reply[400];
+    static const char *const requests[] = {"live", "meta", "health"};
+    char reply[1200];
 
     (void)state;
     close_a_window();
+    strcpy(run.facts.board_name, "A \"board\"");
     for (size_t size = 1; size < sizeof reply; size++) {
         memset(reply, 0x55, sizeof reply);
-        jp_answers_give(&answers, size % 2 ? "live" : "health", reply, size);
+        jp_answers_give(&answers, requests[size % 3], reply, size);
         assert_true(memchr(reply, '\0', size) != NULL);
         for (size_t i = size; i < sizeof reply; i++)
             assert_int_equal(reply[i], 0x55);
@@ -280,6 +409,31 @@ static void asking_gets_the_answer(void **state)
     assert_non_null(strstr(reply, "too long"));
     served = true;
     pthread_join(thread, NULL);
+}
+
+static void connection_takes_request_after_request(void **state)
+{
+    static char reply[JP_CONTROL_REPLY_MAX];
+    pthread_t thread;
+    int fd;
+
+    (void)state;
+    served = false;
+    assert_int_equal(pthread_create(&thread, NULL, server, NULL), 0);
+    fd = jp_control_connect(dir, 5000);
+    assert_true(fd >= 0);
+    fill_everything();
+    for (int i = 0; i < 3; i++) {
+        assert_true(jp_control_request(fd, "meta", reply, sizeof reply) > 16384);
+        assert_int_equal(reply[strlen(reply) - 1], '}');
+        assert_true(jp_control_request(fd, "live", reply, sizeof reply) > 10);
+    }
+    served = true;
+    pthread_join(thread, NULL);
+    jp_control_close(&control);
+    assert_true(jp_control_request(fd, "live", reply, sizeof reply) < 0); // it has gone
+    close(fd);
+    assert_int_equal(jp_control_connect(dir, 100), -ENOENT);
 }
 
 static void asking_nobody_says_so(void **state)
@@ -376,9 +530,13 @@ int main(void)
         cmocka_unit_test_setup_teardown(task_leaves_its_event, set_up, tear_down),
         cmocka_unit_test_setup_teardown(live_says_what_is_known_and_null_elsewhere, set_up, tear_down),
         cmocka_unit_test_setup_teardown(live_power_is_energy_over_covered_time, set_up, tear_down),
+        cmocka_unit_test_setup_teardown(live_names_the_cause_of_what_is_not_covered, set_up, tear_down),
+        cmocka_unit_test_setup_teardown(meta_says_what_live_leaves_out, set_up, tear_down),
+        cmocka_unit_test_setup_teardown(everything_at_its_largest_fits, set_up, tear_down),
         cmocka_unit_test_setup_teardown(health_tells_age_errors_and_reasons, set_up, tear_down),
         cmocka_unit_test_setup_teardown(no_reply_passes_its_buffer, set_up, tear_down),
         cmocka_unit_test_setup_teardown(asking_gets_the_answer, set_up, tear_down),
+        cmocka_unit_test_setup_teardown(connection_takes_request_after_request, set_up, tear_down),
         cmocka_unit_test_setup_teardown(asking_nobody_says_so, set_up, tear_down),
         cmocka_unit_test_setup_teardown(idle_crowd_keeps_nobody_out, set_up, tear_down),
         cmocka_unit_test_setup_teardown(one_wake_up_serves_one_request, set_up, tear_down),

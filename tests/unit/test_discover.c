@@ -135,14 +135,20 @@ static void an_unknown_tegra_and_an_emulation_tree_get_no_total(void **state)
     assert_null(strstr(names(), "+"));
 }
 
-static void the_load_of_the_gpu_is_read_where_the_profile_says(void **state)
+static void load_and_clock_of_the_gpu_are_read_where_the_profile_says(void **state)
 {
     (void)state;
     put("/proc/device-tree/compatible", "nvidia,p3701-0000");
     put("/sys/devices/17000000.ga10b/load", "250\n");
+    put("/boards.d/my.conf", "name = \"X\"; match = ( \"nvidia,p3701-0000\" ); priority = 900;\n"
+                             "gpu = { load = ( \"/sys/no\", \"/sys/devices/17000000.ga10b/load\" );\n"
+                             "frequency = ( \"/sys/no\", \"/sys/devices/freq\" ); };\n");
+    put("/sys/devices/freq", "1300500000\n");
+    snprintf(config.board_dir, sizeof config.board_dir, "%s/boards.d", root);
     discover();
-    assert_int_equal(plan.run.gauge_count, 1);
+    assert_int_equal(plan.run.gauge_count, 2);
     assert_string_equal(plan.sources[0].found.path, "/sys/devices/17000000.ga10b/load");
+    assert_string_equal(plan.sources[1].found.path, "/sys/devices/freq");
 }
 
 #define CHIP_40 "/sys/devices/platform/bus@0/c240000.i2c/i2c-1/1-0040/hwmon/hwmon1"
@@ -343,7 +349,7 @@ int main(void)
         WITH_ROOT(a_board_file_of_the_user_makes_psys_the_total),
         WITH_ROOT(an_unknown_board_has_rails_and_no_total),
         WITH_ROOT(an_unknown_tegra_and_an_emulation_tree_get_no_total),
-        WITH_ROOT(the_load_of_the_gpu_is_read_where_the_profile_says),
+        WITH_ROOT(load_and_clock_of_the_gpu_are_read_where_the_profile_says),
         WITH_ROOT(a_rail_without_label_is_known_by_its_place_and_a_strange_label_is_not),
         WITH_ROOT(a_device_is_named_by_what_no_two_machines_share),
         WITH_ROOT(a_replayed_board_is_the_board),

@@ -313,6 +313,65 @@ static void what_stands_aside_keeps_its_time(void **state)
     assert_true(told >= 1);
 }
 
+// Meter says RUN once more, as the power mode has changed.
+static void change_mode(struct world *w, const char *mode)
+{
+    static uint8_t bytes[16384];
+
+    snprintf(w->run.facts.power_mode, sizeof w->run.facts.power_mode, "%s", mode);
+    world_append(w, JP_FRAME_RUN, bytes, jp_run_encode(&w->run, bytes, sizeof bytes));
+}
+
+static void change_mode_at_20(struct world *w)
+{
+    world_go_up(w);
+    if (w->seconds == 20)
+        change_mode(w, "MODE_30W");
+}
+
+static int metas(void)
+{
+    int count = 0;
+
+    for (int i = 0; i < world->log->count; i++)
+        count += strcmp(world->log->messages[i].leaf, "meta") == 0;
+    return count;
+}
+
+static bool meta_says(const char *mode)
+{
+    const struct world_message *last = world_last(world, "meta");
+    char text[64];
+    size_t size = (size_t)snprintf(text, sizeof text, mode ? "\"power_mode\":\"%s\"" : "\"power_mode\":null", mode);
+
+    assert_non_null(last);
+    return memmem(world->log->arena + last->at, last->size, text, size) != NULL;
+}
+
+static void a_new_power_mode_is_in_meta_at_once_and_after_a_restart_of_post(void **state)
+{
+    int before;
+
+    (void)state;
+    world->metering = true;
+    world->each_second = world_go_up;
+    world_post(world, 15, true);
+    assert_true(meta_says(NULL));
+    before = metas();
+    world->up = false;
+    world->each_second = change_mode_at_20;
+    world_post(world, 60, true);
+    assert_true(meta_says("MODE_30W"));
+    assert_int_equal(metas(), before + 2); // at the connection, and at the change
+    world->up = false;
+    world->each_second = world_go_up;
+    world_post(world, 3, true); // what it reads from now on says no mode
+    assert_true(meta_says("MODE_30W"));
+    assert_int_equal(metas(), before + 3);
+    take();
+    assert_int_equal(got.run_count, 1); // it is no other run
+}
+
 int main(void)
 {
 #define TEST(name) cmocka_unit_test_setup_teardown(name, setup, teardown)
@@ -327,6 +386,7 @@ int main(void)
         TEST(registers_that_wait_cost_few_wakes),
         TEST(a_gap_on_flash_that_is_refused_outlives_a_kill),
         TEST(what_stands_aside_keeps_its_time),
+        TEST(a_new_power_mode_is_in_meta_at_once_and_after_a_restart_of_post),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);

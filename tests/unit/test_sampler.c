@@ -706,6 +706,59 @@ static void calibration_scales_and_shifts(void **state)
     check(&w, true, 11000, 1000, JP_CAUSE_NONE);
 }
 
+static int64_t seconds_gone(int index, double s, int *error)
+{
+    (void)index;
+    (void)error;
+    return (int64_t)(s * 1000);
+}
+
+// A power at 5 Hz and a gauge of one chip, whose driver says how often is enough.
+static void begin_with_gauge(int32_t min_period_ms)
+{
+    static const enum jp_kind kinds[] = {JP_POWER, JP_GAUGE};
+    static struct jp_driver driver;
+
+    set_up(kinds, 2);
+    run.channel_count = 1;
+    run.gauge_count = 1;
+    driver = (struct jp_driver){.name = "slow", .read = fake_read, .min_period_ms = min_period_ms};
+    sampler.sources[0].driver = &driver;
+    sampler.sources[0].channel[1] = -1;
+    sampler.sources[0].gauge[1] = 0;
+    script = seconds_gone;
+    begin();
+}
+
+static void a_gauge_is_read_at_borders_and_no_more_often_than_its_driver_says(void **state)
+{
+    (void)state;
+    begin_with_gauge(0);
+    for (int i = 1; i <= 20; i++)
+        assert_in_range(next().gauges[0], 1000 * i, 1000 * i + 400);
+    assert_int_equal(chip.reads[1], 21);
+    begin_with_gauge(5000);
+    for (int i = 1; i <= 20; i++) {
+        struct jp_window window = next();
+
+        assert_in_range(window.gauges[0], i / 5 * 5000, i / 5 * 5000 + 400); // the last reading stands meanwhile
+    }
+    assert_int_equal(chip.reads[1], 5);
+}
+
+// Windows longer than the period: at each border.
+static void a_slow_gauge_does_not_outlast_a_long_window(void **state)
+{
+    (void)state;
+    begin_with_gauge(5000);
+    run.window_ms = 10000;
+    begin();
+    chip.reads[1] = 0;
+    for (int i = 1; i <= 6; i++)
+        next();
+    assert_int_equal(chip.reads[1], 6);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -733,6 +786,8 @@ int main(void)
         cmocka_unit_test(failed_bridge_and_failed_read_leave_a_readable_window),
         cmocka_unit_test(final_pass_closes_the_window_going_on),
         cmocka_unit_test(calibration_scales_and_shifts),
+        cmocka_unit_test(a_gauge_is_read_at_borders_and_no_more_often_than_its_driver_says),
+        cmocka_unit_test(a_slow_gauge_does_not_outlast_a_long_window),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);
