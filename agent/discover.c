@@ -272,7 +272,8 @@ static int choose_board(const struct jp_discovery *how, struct jp_plan *plan, ch
 {
     const struct jp_board *board;
     int count;
-    struct jp_board *boards = jp_board_load_all(how->config->board_dir, &count, error, error_size);
+    const struct jp_site *site = how->config->board_name[0] ? NULL : how->site; // any may be asked for by name
+    struct jp_board *boards = jp_board_load(site, how->config->board_dir, &count, error, error_size);
 
     if (!boards)
         return -EINVAL;

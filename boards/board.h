@@ -81,10 +81,11 @@ struct jp_board {
 int jp_board_parse(const char *id, const char *text, const char *origin, struct jp_board *board, char *error,
                    size_t error_size);
 
-// All profiles: the compiled-in ones, then *.conf of `dir` (may be missing or NULL); one of `dir` replaces
-// a compiled-in one of the same id. Returns an array to free(), *count its length; NULL with error filled
-// when a file of `dir` is wrong. Compiled-in texts are right: a test reads them all.
-struct jp_board *jp_board_load_all(const char *dir, int *count, char *error, size_t error_size);
+// The profiles: the compiled-in ones, then *.conf of `dir` (may be missing or NULL); one of `dir` replaces a
+// compiled-in one of the same id. With a `site`, of the compiled-in ones only those that have an entry of this machine,
+// and the generic ones: reading all costs more than opening the sensors. Returns an array to free(), *count its length;
+// NULL with error filled when a file of `dir` is wrong. Compiled-in texts are right: a test reads them all.
+struct jp_board *jp_board_load(const struct jp_site *site, const char *dir, int *count, char *error, size_t error_size);
 
 // The profile for this machine: `forced` (an id) if not NULL and not "", else the highest priority of
 // those with an entry equal to one of /proc/device-tree/compatible or the DMI product name. An entry

@@ -38,12 +38,47 @@ static int builtin_count(void)
     return count;
 }
 
-static int load_builtin(struct list *list, char *error, size_t error_size)
+// What a machine calls itself: the entries of `compatible`, NUL after each, and the DMI product name.
+struct names {
+    char compatible[2048];
+    int length;
+    char product[128];
+};
+
+static void read_names(const struct jp_site *site, struct names *names)
+{
+    names->length = jp_site_read(site, "/proc/device-tree/compatible", names->compatible, sizeof names->compatible);
+    if (jp_site_read(site, "/sys/class/dmi/id/product_name", names->product, sizeof names->product) < 0)
+        names->product[0] = '\0';
+}
+
+// Whether a profile's text has an entry of the machine's own: it is the one that is worth reading.
+static bool mentions(const char *text, const struct names *names)
+{
+    char quoted[128];
+
+    snprintf(quoted, sizeof quoted, "\"dmi:%.100s\"", names->product);
+    if (names->product[0] && strstr(text, quoted))
+        return true;
+    for (int at = 0; at < names->length; at += (int)strlen(names->compatible + at) + 1) {
+        snprintf(quoted, sizeof quoted, "\"%.100s\"", names->compatible + at);
+        if (strstr(text, quoted))
+            return true;
+    }
+    return false;
+}
+
+// `names` NULL: all of them.
+static int load_builtin(struct list *list, const struct names *names, char *error, size_t error_size)
 {
     for (const struct jp_board_text *text = jp_board_texts; text->id; text++) {
-        struct jp_board *board = place(list, text->id);
-        int rc = jp_board_parse(text->id, text->text, text->id, board, error, error_size);
+        struct jp_board *board;
+        int rc;
 
+        if (names && strncmp(text->id, "generic-", 8) != 0 && !mentions(text->text, names))
+            continue;
+        board = place(list, text->id);
+        rc = jp_board_parse(text->id, text->text, text->id, board, error, error_size);
         if (rc)
             return rc;
         board->builtin = true;
@@ -127,9 +162,10 @@ static int load_dir(struct list *list, const char *dir, char *error, size_t erro
     return rc;
 }
 
-struct jp_board *jp_board_load_all(const char *dir, int *count, char *error, size_t error_size)
+struct jp_board *jp_board_load(const struct jp_site *site, const char *dir, int *count, char *error, size_t error_size)
 {
     struct list list = {.room = builtin_count() + FILES_MAX};
+    struct names names;
     int rc;
 
     list.boards = calloc((size_t)list.room, sizeof *list.boards);
@@ -137,7 +173,9 @@ struct jp_board *jp_board_load_all(const char *dir, int *count, char *error, siz
         snprintf(error, error_size, "out of memory for the board profiles");
         return NULL;
     }
-    rc = load_builtin(&list, error, error_size);
+    if (site)
+        read_names(site, &names);
+    rc = load_builtin(&list, site ? &names : NULL, error, error_size);
     if (rc == 0 && dir && dir[0])
         rc = load_dir(&list, dir, error, error_size);
     if (rc) {
@@ -155,13 +193,6 @@ static const struct jp_board *by_id(const struct jp_board *boards, int count, co
             return &boards[i];
     return NULL;
 }
-
-// What a machine calls itself: the entries of `compatible`, NUL after each, and the DMI product name.
-struct names {
-    char compatible[2048];
-    int length;
-    char product[128];
-};
 
 static bool has_entry(const struct names *names, const char *wanted)
 {
@@ -206,13 +237,6 @@ static const char *generic_id(const struct jp_site *site, const struct names *na
 #else
     return "generic-arm";
 #endif
-}
-
-static void read_names(const struct jp_site *site, struct names *names)
-{
-    names->length = jp_site_read(site, "/proc/device-tree/compatible", names->compatible, sizeof names->compatible);
-    if (jp_site_read(site, "/sys/class/dmi/id/product_name", names->product, sizeof names->product) < 0)
-        names->product[0] = '\0';
 }
 
 const struct jp_board *jp_board_match(const struct jp_board *boards, int count, const struct jp_site *site,

@@ -101,7 +101,7 @@ static void every_compiled_in_profile_holds_together(void **state)
 
     (void)state;
     error[0] = '\0';
-    boards = jp_board_load_all(NULL, &count, error, sizeof error);
+    boards = jp_board_load(NULL, NULL, &count, error, sizeof error);
     assert_string_equal(error, "");
     assert_int_equal(count, sizeof ids / sizeof ids[0]);
     for (int i = 0; i < count; i++) {
@@ -121,7 +121,7 @@ static void every_compiled_in_profile_holds_together(void **state)
 static void the_agx_orin_profile_has_its_rails_and_total(void **state)
 {
     int count;
-    struct jp_board *boards = jp_board_load_all(NULL, &count, error, sizeof error);
+    struct jp_board *boards = jp_board_load(NULL, NULL, &count, error, sizeof error);
     const struct jp_site site = {.root = "/nonexistent"};
     const struct jp_board *board;
 

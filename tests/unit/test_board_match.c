@@ -67,7 +67,7 @@ static void matches(const char *entries, size_t size, const char *expected)
     int count;
 
     write_file("/proc/device-tree/compatible", entries, size);
-    boards = jp_board_load_all(NULL, &count, error, sizeof error);
+    boards = jp_board_load(NULL, NULL, &count, error, sizeof error);
     assert_non_null(boards);
     board = jp_board_match(boards, count, &site, "");
     assert_non_null(board);
@@ -75,6 +75,10 @@ static void matches(const char *entries, size_t size, const char *expected)
     for (int i = 0; i < count; i++) // by its priority, not by its place in the list
         if (&boards[i] != board && listed(&boards[i], entries, size))
             assert_true(boards[i].priority < board->priority);
+    free(boards);
+    boards = jp_board_load(&site, NULL, &count, error, sizeof error); // those that may be this machine
+    assert_in_range(count, 2, 4);
+    assert_string_equal(jp_board_match(boards, count, &site, "")->id, expected);
     free(boards);
 }
 
@@ -131,7 +135,7 @@ static void without_a_device_tree_the_processor_tells_the_kind(void **state)
     static const char arm[] = "processor\t: 0\nCPU implementer\t: 0x41\n";
     const struct jp_site site = {.root = root};
     int count;
-    struct jp_board *boards = jp_board_load_all(NULL, &count, error, sizeof error);
+    struct jp_board *boards = jp_board_load(NULL, NULL, &count, error, sizeof error);
 
     (void)state;
     write_file("/proc/cpuinfo", x86, sizeof x86 - 1);
@@ -151,13 +155,13 @@ static void a_file_of_board_dir_adds_replaces_and_is_checked(void **state)
 
     (void)state;
     snprintf(dir, sizeof dir, "%s/boards.d", root);
-    free(jp_board_load_all(dir, &before, error, sizeof error));
+    free(jp_board_load(NULL, dir, &before, error, sizeof error));
     write_file("/boards.d/mine.conf", own, sizeof own - 1);
     write_file("/boards.d/jetson-orin-nano.conf", nano, sizeof nano - 1);
     write_file("/boards.d/readme.txt", "x", 1);
     write_file("/sys/class/dmi/id/product_name", "Box 9\n", 6);
 
-    struct jp_board *boards = jp_board_load_all(dir, &count, error, sizeof error);
+    struct jp_board *boards = jp_board_load(NULL, dir, &count, error, sizeof error);
 
     assert_non_null(boards);
     assert_int_equal(count, before + 1);
@@ -167,7 +171,7 @@ static void a_file_of_board_dir_adds_replaces_and_is_checked(void **state)
     free(boards);
 
     write_file("/boards.d/wrong.conf", "name = 1;\n", 10);
-    assert_null(jp_board_load_all(dir, &count, error, sizeof error));
+    assert_null(jp_board_load(NULL, dir, &count, error, sizeof error));
     assert_non_null(strstr(error, "/boards.d/wrong.conf:1: \"name\" must be a text"));
 }
 
@@ -184,7 +188,7 @@ static void an_entry_of_an_emulation_tree_matches_not_even_itself(void **state)
     snprintf(dir, sizeof dir, "%s/boards.d", root);
     write_file("/boards.d/emulated.conf", text, sizeof text - 1);
     write_file("/proc/device-tree/compatible", entry, sizeof entry);
-    boards = jp_board_load_all(dir, &count, error, sizeof error);
+    boards = jp_board_load(NULL, dir, &count, error, sizeof error);
     assert_non_null(boards);
     assert_string_equal(jp_board_match(boards, count, &site, NULL)->id, "generic-arm");
     free(boards);
@@ -199,7 +203,7 @@ static const char *module(const char *id, const char *entries, size_t size, int6
     int count;
 
     write_file("/proc/device-tree/compatible", entries, size);
-    boards = jp_board_load_all(NULL, &count, error, sizeof error);
+    boards = jp_board_load(NULL, NULL, &count, error, sizeof error);
     assert_non_null(boards);
     jp_board_module(jp_board_match(boards, count, &site, id), &site, ram_kb * 1024, name, sizeof name);
     free(boards);
