@@ -11,6 +11,9 @@
 
 #include <signal.h>
 
+// post.json in paths.hot, written at least every 115 s: an older one belongs to a post that is dead or stuck.
+#define JP_POSTING_OLD_MS 120000
+
 struct jp_posting {
     const struct jp_clock *clock;
     const struct jp_fs *fs;

@@ -6,12 +6,14 @@
 #include "json.h"
 #include "meta.h"
 
+#include <errno.h>
 #include <math.h>
 #include <stdio.h>
 #include <string.h>
 #include <unistd.h>
 
-#define BETWEEN_NS (10 * JP_NS_PER_S)
+#define CALM_NS (55 * JP_NS_PER_S) // connected, and nothing is wrong: a line costs as much as some messages
+#define BUSY_NS (10 * JP_NS_PER_S)
 #define TEXT_MAX 4096 // a status is below 1 KB
 
 static int64_t boot_ms(const struct jp_post *post)
@@ -65,8 +67,9 @@ static void replace(const struct jp_post *post, char *text, int size)
     int fd, rc;
 
     place(post, path);
-    fs->unlink(fs, path[1]);
     fd = fs->open(fs, path[1], JP_FS_CREATE);
+    if (fd == -EEXIST && fs->unlink(fs, path[1]) == 0) // a killed post's
+        fd = fs->open(fs, path[1], JP_FS_CREATE);
     if (fd < 0)
         return;
     text[size] = '\n';
@@ -82,11 +85,11 @@ void jp_post_tell(struct jp_post *post)
 {
     static char text[TEXT_MAX + 1];
     bool turned = post->told_here.ns == 0 || post->told_here.up != post->up;
-    int64_t now = jp_post_now_ns(post);
+    int64_t now = jp_post_now_ns(post), between_ns = post->up && !post->degraded ? CALM_NS : BUSY_NS;
     int size;
 
     if (!turned && post->told_here.degraded == post->degraded &&
-        strcmp(post->told_here.down_why, post->down_why) == 0 && now - post->told_here.ns < BETWEEN_NS)
+        strcmp(post->told_here.down_why, post->down_why) == 0 && now - post->told_here.ns < between_ns)
         return;
     if (turned)
         post->told_here.since_ms = boot_ms(post);

@@ -5,6 +5,7 @@
 
 #include "cmd.h"
 #include "control.h"
+#include "posting.h"
 
 #include <errno.h>
 #include <fcntl.h>
@@ -16,7 +17,6 @@
 
 #define ASK_MS 2000
 #define WINDOW_AGE_MIN_MS 5000
-#define POST_AGE_MS 90000  // post writes its line each 10 s at rest
 #define LINK_DOWN_MS 60000 // shorter breaks are daily life
 
 #define START "start the service (systemctl start joulepost.target), or name its configuration with -c"
@@ -209,7 +209,7 @@ static void check_post(struct health *health)
     if (!health->post)
         return;
     age_ms = now_ms - number(health->post, "boot_ms");
-    if (age_ms > POST_AGE_MS || age_ms < -1000) {
+    if (age_ms > JP_POSTING_OLD_MS || age_ms < -1000) {
         fault(health, path, "restart post (systemctl restart joulepost-post), and see its log",
               "post has said nothing for %lld s: it is dead or stuck", (long long)(age_ms / 1000));
         return;

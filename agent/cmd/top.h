@@ -17,7 +17,6 @@
 #define JP_TOP_LEVELS 7 // of eight: lines do not touch
 #define JP_TOP_HISTORY (600 + JP_TOP_SPARK_MAX)
 #define JP_TOP_UNKNOWN INT32_MIN
-#define JP_TOP_POST_OLD_MS 90000 // post.json is written at least every 60 s
 #define JP_TOP_WHY_MAX (JP_PATH_MAX + 128)
 
 // The powers of one channel.

@@ -2,6 +2,8 @@
 // The agent's answers as numbers. What is not there, or of a wrong type, is unknown.
 #include "top.h"
 
+#include "posting.h"
+
 #include <errno.h>
 #include <math.h>
 #include <stdio.h>
@@ -262,7 +264,7 @@ void jp_top_take_post(struct jp_top *top, const json_t *post, int64_t now_ms)
     struct jp_top_post *to = &top->post;
     json_int_t boot_ms = json_integer_value(json_object_get(post, "boot_ms"));
 
-    *to = (struct jp_top_post){.running = state && boot_ms > now_ms - JP_TOP_POST_OLD_MS};
+    *to = (struct jp_top_post){.running = state && boot_ms > now_ms - JP_POSTING_OLD_MS};
     take_factor(top, to->running ? json_object_get(post, "factor") : NULL);
     if (!state || !to->running)
         return;

@@ -15,10 +15,10 @@
 static struct world *world;
 static struct {
     int count;
-    char state[64][16]; // a second each
-    char error[64][64];
-    int64_t since_ms[64], age_ms[64], pending[64];
-    bool silent[64];
+    char state[128][16]; // a second each
+    char error[128][64];
+    int64_t since_ms[128], age_ms[128], pending[128];
+    bool silent[128];
 } seen;
 
 static json_t *told(void)
@@ -44,7 +44,7 @@ static void look(void)
     int i = seen.count++;
 
     assert_non_null(line);
-    assert_true(i < 64);
+    assert_true(i < 128);
     first_ms = i == 0 ? json_integer_value(json_object_get(line, "boot_ms")) : first_ms;
     snprintf(seen.state[i], sizeof seen.state[i], "%s", text_of(link, "state"));
     snprintf(seen.error[i], sizeof seen.error[i], "%s", text_of(link, "error"));
@@ -101,16 +101,22 @@ static void the_link_is_told_with_its_reason(void **state)
     assert_in_range(seen.since_ms[22] - seen.since_ms[8], 18000, 21000);
     assert_int_equal(seen.since_ms[39], seen.since_ms[22]);
     assert_true(seen.pending[18] >= 10);
-    assert_true(seen.pending[39] < 11);
+    assert_true(seen.pending[22] < 25);
 }
 
+// Written seldom while all is well, more often while something is not: never so that readers call post dead.
 static void the_line_is_never_old(void **state)
 {
+    int64_t worst[2] = {0, 0};
+
     (void)state;
     world->each_second = watch;
-    world_post(world, 60, true);
+    world_post(world, 120, true);
     for (int i = 0; i < seen.count; i++)
-        assert_in_range(seen.age_ms[i] + 2000, 0, 13000);
+        if (seen.age_ms[i] > worst[i > 21])
+            worst[i > 21] = seen.age_ms[i];
+    assert_in_range(worst[0], 5000, 12000);
+    assert_in_range(worst[1], 40000, 70000);
 }
 
 static void look_only(struct world *the)
