@@ -393,7 +393,7 @@ class Health(unittest.TestCase):
         halves = self.halves()
         path = self.scratch.path("hot", "post.json")
         self.assertEqual(self.faults(), [(path, "no post runs: nothing is delivered")])
-        halves.boot_ms -= 100000
+        halves.boot_ms -= 130000
         halves.tell()
         (where, what), = self.faults()
         self.assertEqual(where, path)

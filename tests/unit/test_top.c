@@ -309,9 +309,9 @@ static void post_is_not_believed_when_old(void **state)
     jp_top_take_post(&top, NULL, NOW_MS);
     assert_false(top.post.running);
     assert_true(top.factor.g_per_kwh == 300 && top.pue == 1);
-    take_post("{'boot_ms': 8956000, 'link': {'state': 'connected'}}"); // 91 s
+    take_post("{'boot_ms': 8926000, 'link': {'state': 'connected'}}"); // 121 s
     assert_false(top.post.running);
-    take_post("{'boot_ms': 8958000, 'link': {'state': 'connected'}}");
+    take_post("{'boot_ms': 8928000, 'link': {'state': 'connected'}}");
     assert_true(top.post.running);
 }
 
