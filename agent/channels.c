@@ -2,6 +2,7 @@
 // Names, roles and the tree of the run's channels.
 #include "channels.h"
 
+#include "ina3221.h"
 #include "name.h"
 #include "total.h"
 
@@ -131,6 +132,16 @@ static void check_shunt(struct jp_plan *plan, const struct jp_board_channel *kno
                     "write the right value to shuntN_resistor of the chip's hwmon folder, or correct the device tree");
 }
 
+// A kernel that does not tell the shunt leaves it to the profile what a step and the full scale are.
+static void scale_by_profile(struct jp_run_channel *channel, const struct jp_board_channel *known,
+                             const struct jp_channel *info)
+{
+    if (info->shunt_uohm > 0 || info->resolution_uw > 0 || strcmp(info->chip, "ina3221") != 0)
+        return;
+    channel->resolution_uw = jp_ina3221_resolution_uw(known->shunt_uohm, info->mv);
+    channel->max_uw = jp_ina3221_max_uw(known->shunt_uohm);
+}
+
 static void add_channel(struct jp_plan *plan, struct jp_source *source, int i)
 {
     const struct jp_channel *info = &source->info[i];
@@ -158,6 +169,7 @@ static void add_channel(struct jp_plan *plan, struct jp_source *source, int i)
         channel->scope = plan->board.sensors[known->sensor].scope;
         channel->unverified = known->unverified;
         check_shunt(plan, known, info);
+        scale_by_profile(channel, known, info);
     }
     plan->profile[run->channel_count] = profile;
     plan->range_uj[run->channel_count] = info->kind == JP_ENERGY ? info->range_uj : 0;

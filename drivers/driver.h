@@ -54,6 +54,7 @@ struct jp_channel {
     int64_t max_uw;        // more power than this is implausible; 0 unknown
     int64_t resolution_uw; // smallest step at the present voltage, 0 unknown
     int32_t shunt_uohm;    // as the kernel has it, 0 not applicable
+    int32_t mv;            // POWER: the bus voltage at open, where the kernel does not tell the shunt; 0 unknown
     char unit[8];          // GAUGE: "%", "C", "MHz"; "" for a state
     char event[16];        // GAUGE: the event that its edges raise ("over_current", "throttle"), or ""; 0 is quiet,
                            // and part_of names the channel of the same driver that it watches

@@ -70,26 +70,6 @@ static bool open_rail(struct rail *rail, const struct jp_site *site, const char 
     return false;
 }
 
-static int open_chip(void *state, const struct jp_site *site, const struct jp_found *found, struct jp_channel *channels,
-                     int max)
-{
-    struct state *self = state;
-    struct jp_chip chip;
-
-    jp_chip_identify(site, found->path, &chip);
-    for (int input = 0; input < JP_INA3221_CHANNELS && self->count < max; input++) {
-        char label[128];
-
-        if (is_off(site, found->path, input, label, sizeof label) ||
-            !open_rail(&self->rails[self->count], site, found->path, input))
-            continue;
-        jp_channel_init(&channels[self->count], JP_POWER, "ina3221", label);
-        jp_chip_place(&chip, input + 1, &channels[self->count]);
-        self->count++;
-    }
-    return self->count;
-}
-
 static void read_rail(const struct rail *rail, struct jp_reading *reading)
 {
     int64_t values[2]; // mV, mA
@@ -103,6 +83,30 @@ static void read_rail(const struct rail *rail, struct jp_reading *reading)
         jp_reading_missing(reading, -rc);
     else
         jp_ina3221_reading(reading, values[0], values[1]);
+}
+
+static int open_chip(void *state, const struct jp_site *site, const struct jp_found *found, struct jp_channel *channels,
+                     int max)
+{
+    struct state *self = state;
+    struct jp_chip chip;
+
+    jp_chip_identify(site, found->path, &chip);
+    for (int input = 0; input < JP_INA3221_CHANNELS && self->count < max; input++) {
+        struct jp_reading now;
+        char label[128];
+
+        if (is_off(site, found->path, input, label, sizeof label) ||
+            !open_rail(&self->rails[self->count], site, found->path, input))
+            continue;
+        jp_channel_init(&channels[self->count], JP_POWER, "ina3221", label);
+        jp_chip_place(&chip, input + 1, &channels[self->count]);
+        read_rail(&self->rails[self->count], &now);
+        if (now.state == JP_GOOD && now.mv > 0)
+            channels[self->count].mv = now.mv;
+        self->count++;
+    }
+    return self->count;
 }
 
 static void read_chip(void *state, struct jp_pass *pass)

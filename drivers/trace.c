@@ -161,6 +161,8 @@ static void fill_resolution(struct jp_trace *trace)
     for (int i = 0; i < trace->count; i++) {
         struct jp_channel *channel = &trace->channels[i];
 
+        if (channel->shunt_uohm == 0 && trace->cells[i].mv > 0)
+            channel->mv = trace->cells[i].mv;
         if (channel->resolution_uw == 0 && strcmp(channel->chip, "ina3221") == 0)
             channel->resolution_uw = jp_ina3221_resolution_uw(channel->shunt_uohm, trace->cells[i].mv);
     }

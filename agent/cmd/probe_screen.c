@@ -25,9 +25,11 @@ static void put_machine(const struct jp_probe *probe)
         jp_page_fact("module", "%s", text);
     jp_page_fact("device", "%s", probe->plan.run.device);
     text[0] = '\0';
-    if (facts->cpu_count > 0)
+    if (facts->cpu_count > 0 && !strstr(facts->cpu_model, " + ")) // "2 x A + 4 x B" has counted
         jp_page_add(text, sizeof text, "%d x %s", facts->cpu_count,
                     facts->cpu_model[0] ? facts->cpu_model : "unknown model");
+    else
+        jp_page_add(text, sizeof text, "%s", facts->cpu_model);
     jp_page_fact("cpu", "%s", text);
     if (facts->gpu_count > 0)
         jp_page_fact("gpu", "%d x %s%s%s", facts->gpu_count, facts->gpu_name, probe->plan.board.gpu.arch[0] ? ", " : "",

@@ -50,7 +50,7 @@ def make_agx_orin():
         "proc/device-tree/compatible": b"nvidia,p3737-0000+p3701-0000\0nvidia,p3701-0000\0nvidia,tegra234\0",
         "proc/device-tree/model": b"NVIDIA Jetson AGX Orin Developer Kit\0",
         "proc/meminfo": b"MemTotal:       64349200 kB\n",
-        "proc/cpuinfo": b"".join(b"processor\t: %d\n\n" % i for i in range(12)),
+        "proc/cpuinfo": b"".join(b"processor\t: %d\nCPU implementer\t: 0x41\nCPU part\t: 0xd42\n\n" % i for i in range(12)),
     }
     lines = ["joulepost-trace 1", "# Written by boards/demo/make.py.",
              "note made, not captured: idle at the reported 8 W; the split over the rails and the load phases are invented",

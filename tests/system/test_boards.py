@@ -149,6 +149,18 @@ class BoardsTest(unittest.TestCase):
                 self.check(board, jetpack, shown)
                 self.check_gpu_files(board, root)
 
+    def test_jetpack_4_has_the_steps_of_the_profiles_shunts(self):
+        seen = self.probe(self.tree("jetson-tx2", 4))
+        steps = {channel["name"]: channel["resolution_mw"] for channel in seen["channels"]}
+        # 40 uV over 10, 5 and 20 mOhm are 4, 8 and 2 mA, at about 19.1 V.
+        self.assertEqual([steps[name] for name in ("VDD_SYS_GPU", "VDD_IN", "VDD_MUX")],
+                         [76.544, 153.152, 38.32])
+
+    def test_a_mixed_processor_is_counted_once(self):
+        done = subprocess.run([rig.SANITIZED, "probe", "--root", self.tree("jetson-tx2", 4), "-c", self.config],
+                              capture_output=True, text=True, timeout=30, check=True)
+        self.assertIn("\n  cpu      2 x NVIDIA Denver 2 + 4 x Arm Cortex-A57\n", done.stdout)
+
     def test_power_is_what_the_chips_say(self):
         for board, jetpack, watts in (
                 ("jetson-tx2", 4, {"VDD_IN": 1.072064, "VDD_SYS_CPU": 0.153024, "VDD_SYS_DDR": 0.19104}),
