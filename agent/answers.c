@@ -3,6 +3,7 @@
 #include "answers_parts.h"
 
 #include "name.h"
+#include "utf8.h"
 
 #include <errno.h>
 #include <inttypes.h>
@@ -45,6 +46,22 @@ void jp_text_milli(struct jp_text *text, const char *name, bool known, int64_t m
         jp_text_put(text, "%s%" PRIu64 ".%03u", milli < 0 ? "-" : "", size / 1000, (unsigned)(size % 1000));
     else
         jp_text_put(text, "null");
+}
+
+void jp_text_string(struct jp_text *text, const char *name, const char *value)
+{
+    jp_text_name(text, name);
+    jp_text_put(text, value[0] ? "\"" : "null");
+    for (size_t length; *value; value += length) {
+        length = jp_utf8_length(value);
+        if (length == 0 || (length == 1 && (unsigned char)*value < ' ')) {
+            jp_text_put(text, "?");
+            length = 1;
+        } else
+            jp_text_put(text, "%s%.*s", *value == '"' || *value == '\\' ? "\\" : "", (int)length, value);
+        if (!value[length])
+            jp_text_put(text, "\"");
+    }
 }
 
 // live -------------------------------------------------------------------------------------------
@@ -122,10 +139,10 @@ static void live(const struct jp_answers *answers, struct jp_text *text)
     for (int i = 0; i < answers->run->gauge_count; i++)
         jp_text_milli(text, answers->run->gauges[i].name, answers->sampler->gauges[i] != INT64_MIN,
                       answers->sampler->gauges[i]);
-    if (answers->task[0] != '\0')
-        jp_text_put(text, "}, \"task\": \"%s\"}", answers->task);
-    else
-        jp_text_put(text, "}, \"task\": null}");
+    jp_text_put(text, "}");
+    jp_text_string(text, "power_mode", answers->run->facts.power_mode);
+    jp_text_string(text, "task", answers->task);
+    jp_text_put(text, "}");
 }
 
 // health -----------------------------------------------------------------------------------------

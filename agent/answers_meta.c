@@ -2,26 +2,7 @@
 // meta: what this run measures, with the keys of the MQTT leaf of that name where they say the same.
 #include "answers_parts.h"
 
-#include "utf8.h"
-
 #include <inttypes.h>
-
-// A text of the board's or its maker's, which may hold anything; null for "".
-static void put_text(struct jp_text *text, const char *name, const char *value)
-{
-    jp_text_name(text, name);
-    jp_text_put(text, value[0] ? "\"" : "null");
-    for (size_t length; *value; value += length) {
-        length = jp_utf8_length(value);
-        if (length == 0 || (length == 1 && (unsigned char)*value < ' ')) {
-            jp_text_put(text, "?");
-            length = 1;
-        } else
-            jp_text_put(text, "%s%.*s", *value == '"' || *value == '\\' ? "\\" : "", (int)length, value);
-        if (!value[length])
-            jp_text_put(text, "\"");
-    }
-}
 
 static void put_count(struct jp_text *text, const char *name, int64_t count, int64_t least)
 {
@@ -35,26 +16,26 @@ static void put_count(struct jp_text *text, const char *name, int64_t count, int
 static void put_facts(struct jp_text *text, const struct jp_facts *facts)
 {
     jp_text_put(text, ", \"board\": {");
-    put_text(text, "id", facts->board_id);
-    put_text(text, "name", facts->board_name);
-    put_text(text, "module", facts->module);
-    put_text(text, "soc", facts->soc);
+    jp_text_string(text, "id", facts->board_id);
+    jp_text_string(text, "name", facts->board_name);
+    jp_text_string(text, "module", facts->module);
+    jp_text_string(text, "soc", facts->soc);
     jp_text_put(text, ", \"verified\": %s}, \"gpu\": {", facts->board_verified ? "true" : "false");
     put_count(text, "count", facts->gpu_count, 0);
-    put_text(text, "name", facts->gpu_name);
+    jp_text_string(text, "name", facts->gpu_name);
     jp_text_put(text, "}, \"cpu\": {");
     put_count(text, "count", facts->cpu_count, 1);
-    put_text(text, "model", facts->cpu_model);
+    jp_text_string(text, "model", facts->cpu_model);
     jp_text_put(text, "}");
     put_count(text, "ram_bytes", facts->ram_bytes, 1);
     jp_text_put(text, ", \"os\": {");
-    put_text(text, "name", facts->os_name);
-    put_text(text, "l4t", facts->l4t);
-    put_text(text, "jetpack", facts->jetpack);
+    jp_text_string(text, "name", facts->os_name);
+    jp_text_string(text, "l4t", facts->l4t);
+    jp_text_string(text, "jetpack", facts->jetpack);
     jp_text_put(text, "}");
-    put_text(text, "power_mode", facts->power_mode);
+    jp_text_string(text, "power_mode", facts->power_mode);
     if (facts->note[0])
-        put_text(text, "note", facts->note);
+        jp_text_string(text, "note", facts->note);
 }
 
 static void put_roles(struct jp_text *text, uint32_t roles)
@@ -77,7 +58,7 @@ static void put_channel(struct jp_text *text, const struct jp_run_channel *chann
 {
     jp_text_put(text, "{\"name\": \"%s\"", channel->name);
     put_roles(text, channel->roles);
-    put_text(text, "part_of", channel->part_of);
+    jp_text_string(text, "part_of", channel->part_of);
     jp_text_put(text, ", \"scope\": \"%s\", \"method\": \"%s\"", jp_scope_name(channel->scope),
                 jp_method_name(channel->method));
     jp_text_milli(text, "resolution_mw", channel->resolution_uw > 0, channel->resolution_uw);
@@ -113,7 +94,7 @@ void jp_answers_meta(const struct jp_answers *answers, struct jp_text *text)
                 "\", \"start_boot_ms\": %lld, \"interval_ms\": %d, \"window_ms\": %d",
                 run->id, (long long)((sampler->origin_ns + sampler->sleep_base_ns) / JP_NS_PER_MS), run->interval_ms,
                 run->window_ms);
-    put_text(text, "device", run->device);
+    jp_text_string(text, "device", run->device);
     put_facts(text, &run->facts);
     jp_text_put(text, ", \"channels\": [");
     for (int i = 0; i < run->channel_count; i++) {
@@ -124,7 +105,7 @@ void jp_answers_meta(const struct jp_answers *answers, struct jp_text *text)
     jp_text_put(text, ", \"gauges\": [");
     for (int i = 0; i < run->gauge_count; i++) {
         jp_text_put(text, "%s{\"name\": \"%s\"", i > 0 ? ", " : "", run->gauges[i].name);
-        put_text(text, "unit", run->gauges[i].unit);
+        jp_text_string(text, "unit", run->gauges[i].unit);
         jp_text_put(text, "}");
     }
     jp_text_put(text, "]}");

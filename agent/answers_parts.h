@@ -15,6 +15,8 @@ __attribute__((format(printf, 2, 3))) void jp_text_put(struct jp_text *text, con
 void jp_text_name(struct jp_text *text, const char *name);
 // Thousandths as a decimal number, or null.
 void jp_text_milli(struct jp_text *text, const char *name, bool known, int64_t milli);
+// A text that may hold anything, or null for "".
+void jp_text_string(struct jp_text *text, const char *name, const char *value);
 
 void jp_answers_meta(const struct jp_answers *answers, struct jp_text *text);
 

@@ -36,8 +36,9 @@ static json_t *registers_json(const struct jp_post *post)
 
     if (!registers->final)
         return json_null();
-    return json_pack("{s:o, s:{s:o}, s:o}", "id", jp_json_u64(registers->id), "energy_j", "total",
-                     jp_json_milli(known, registers->total.shown_mj), "emissions_g",
+    return json_pack("{s:o, s:{s:o}, s:o, s:o, s:o}", "id", jp_json_u64(registers->id), "energy_j", "total",
+                     jp_json_milli(known, registers->total.shown_mj), "run", jp_json_u64(registers->run), "of_run_j",
+                     jp_json_milli(known, registers->total.run_mj), "emissions_g",
                      known && registers->priced ? json_real(round(registers->emissions_ug) / 1e6) : json_null());
 }
 

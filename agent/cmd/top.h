@@ -53,7 +53,9 @@ struct jp_top_post {
     int64_t pending_windows, pending_bytes, lost_windows, refused;
     char lost_why[64], degraded[JP_TEXT_MAX]; // words with commas between them
     bool register_known, emissions_known;
-    int64_t register_mj, register_ug;
+    int64_t register_mj, register_ug; // when post told them, some time ago
+    char register_run[17];            // of whose energy they hold so much
+    int64_t register_run_mj;
 };
 
 // Large: static.

@@ -11,9 +11,18 @@
 #define GAP 3
 
 // Notes ------------------------------------------------------------------------------------------
+// What this run has used since post told its registers.
+static int64_t since_told_mj(const struct jp_top *top)
+{
+    int64_t mj = top->total.mj - top->post.register_run_mj;
+
+    return top->total.energy_known && strcmp(top->post.register_run, top->run) == 0 && mj > 0 ? mj : 0;
+}
+
 static void put_carbon(const struct jp_top *top, struct jp_ink *ink)
 {
     const struct jp_top_post *post = &top->post;
+    int64_t since_mj = since_told_mj(top);
     char joules[JP_WORD_MAX], grams[JP_WORD_MAX];
 
     if (!top->factor.known) {
@@ -27,8 +36,8 @@ static void put_carbon(const struct jp_top *top, struct jp_ink *ink)
         jp_ink_say(ink, JP_INK_PLAIN, ", PUE %.4g", top->pue);
     if (!post->running || !post->register_known)
         return;
-    jp_word_joules(post->register_mj, joules);
-    jp_word_grams(post->register_ug, grams);
+    jp_word_joules(post->register_mj + since_mj, joules);
+    jp_word_grams(post->register_ug + (int64_t)((double)since_mj * top->factor.g_per_kwh * top->pue / 3600), grams);
     jp_ink_say(ink, JP_INK_PLAIN, ", %s%s%s", joules, post->emissions_known ? " and " : "",
                post->emissions_known ? grams : "");
     jp_ink_put(ink, JP_INK_DIM, " over all runs");

@@ -221,6 +221,8 @@ int jp_top_take_live(struct jp_top *top, const json_t *live)
     take_row(top, &top->total, live, new_window);
     for (int i = 0; i < top->gauge_count; i++)
         top->gauges[i].known = milli(in(live, "gauges", top->gauges[i].name), &top->gauges[i].milli);
+    if (json_object_get(live, "power_mode"))
+        copy(top->power_mode, sizeof top->power_mode, json_object_get(live, "power_mode"));
     copy(top->task, sizeof top->task, json_object_get(live, "task"));
     return 0;
 }
@@ -275,5 +277,8 @@ void jp_top_take_post(struct jp_top *top, const json_t *post, int64_t now_ms)
     copy(to->error, sizeof to->error, in(post, "link", "error"));
     take_status(to, json_object_get(post, "status"));
     to->register_known = milli(in(json_object_get(post, "registers"), "energy_j", "total"), &to->register_mj);
+    copy(to->register_run, sizeof to->register_run, in(post, "registers", "run"));
+    if (!milli(in(post, "registers", "of_run_j"), &to->register_run_mj))
+        to->register_run[0] = '\0';
     to->emissions_known = parts(in(post, "registers", "emissions_g"), 1e6, &to->register_ug);
 }

@@ -159,7 +159,9 @@ static void live_says_what_is_known_and_null_elsewhere(void **state)
     (void)state;
     json = give("live");
     assert_true(json_is_null(json_object_get(json, "seq")));
+    assert_true(json_is_null(json_object_get(json, "power_mode")));
     json_decref(json);
+    strcpy(run.facts.power_mode, "MODE \"30W\"");
     close_a_window();
     assert_true(ok("task start bench"));
     json = give("live");
@@ -168,6 +170,7 @@ static void live_says_what_is_known_and_null_elsewhere(void **state)
     assert_string_equal(json_string_value(json_object_get(json, "run")), "0000000000000abc");
     assert_int_equal(json_integer_value(json_object_get(json, "seq")), 4);
     assert_int_equal(json_integer_value(json_object_get(json, "boot_ms")), 1006000);
+    assert_string_equal(json_string_value(json_object_get(json, "power_mode")), "MODE \"30W\"");
     assert_true(json_real_value(json_object_get(power, "VDD_IN")) == 15.0);
     assert_true(json_is_null(json_object_get(power, "VDD_CPU")));
     assert_true(json_real_value(json_object_get(power, "total")) == 15.0);

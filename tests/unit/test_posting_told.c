@@ -19,6 +19,7 @@ static struct {
     char error[128][64];
     int64_t since_ms[128], age_ms[128], pending[128];
     bool silent[128];
+    double of_run[128], registers[128];
 } seen;
 
 static json_t *told(void)
@@ -40,6 +41,7 @@ static void look(void)
 {
     static int64_t first_ms;
     json_t *line = told(), *link = json_object_get(line, "link"), *status = json_object_get(line, "status");
+    const json_t *registers = json_object_get(line, "registers");
     const json_t *degraded = json_object_get(status, "degraded");
     int i = seen.count++;
 
@@ -51,6 +53,10 @@ static void look(void)
     seen.since_ms[i] = json_integer_value(json_object_get(link, "since_boot_ms"));
     seen.age_ms[i] = first_ms + i * 1000 - json_integer_value(json_object_get(line, "boot_ms"));
     seen.pending[i] = json_integer_value(json_object_get(json_object_get(status, "pending"), "windows"));
+    seen.of_run[i] = json_number_value(json_object_get(registers, "of_run_j"));
+    seen.registers[i] = json_number_value(json_object_get(json_object_get(registers, "energy_j"), "total"));
+    if (json_is_object(registers))
+        assert_string_equal(text_of(registers, "run"), "0000000000000051");
     for (size_t k = 0; k < json_array_size(degraded); k++)
         seen.silent[i] |= strcmp(json_string_value(json_array_get(degraded, k)), "meter_silent") == 0;
     assert_int_equal(json_integer_value(json_object_get(line, "pid")), getpid());
@@ -102,6 +108,8 @@ static void the_link_is_told_with_its_reason(void **state)
     assert_int_equal(seen.since_ms[39], seen.since_ms[22]);
     assert_true(seen.pending[18] >= 10);
     assert_true(seen.pending[22] < 25);
+    assert_true(seen.of_run[39] > 0);
+    assert_true(seen.of_run[39] == seen.registers[39]); // there was no run before
 }
 
 // Written seldom while all is well, more often while something is not: never so that readers call post dead.

@@ -299,6 +299,42 @@ static void alarms_are_told_and_quiet_ones_counted(void **state)
     lacks("oc1");
 }
 
+// post tells its registers now and then; what the run has used since is added, as is its CO2e.
+static void registers_go_on_with_the_run_that_they_hold(void **state)
+{
+    static const char format[] =
+        "{'boot_ms': 9046000, 'link': {'state': 'none'}, 'factor': {'g_per_kwh': 100, 'pue': 1}, 'registers': {'id': "
+        "'00', 'energy_j': {'total': 200000}, 'run': '%s', 'of_run_j': %d, 'emissions_g': 5}}";
+    char text[512];
+
+    (void)state;
+    run_a_while(); // 97243.499 J so far
+    snprintf(text, sizeof text, format, "00000000000000aa", 90000);
+    take_post(text);
+    draw(120, 40);
+    holds("207.243 kJ and 5.201 g over all runs");
+    snprintf(text, sizeof text, format, "00000000000000bb", 90000);
+    take_post(text);
+    draw(120, 40);
+    holds("200.000 kJ and 5.000 g over all runs");
+    snprintf(text, sizeof text, format, "00000000000000aa", 99000); // it pushed back since
+    take_post(text);
+    draw(120, 40);
+    holds("200.000 kJ and 5.000 g over all runs");
+}
+
+static void the_power_mode_follows_the_run(void **state)
+{
+    (void)state;
+    run_a_while();
+    draw(120, 40);
+    holds("MODE_30W");
+    assert_int_equal(take_live("{'run': '00000000000000aa', 'power_w': {}, 'power_mode': 'MAXN'}"), 0);
+    draw(120, 40);
+    holds("MAXN");
+    lacks("MODE_30W");
+}
+
 static void post_is_not_believed_when_old(void **state)
 {
     (void)state;
@@ -465,6 +501,8 @@ int main(void)
         cmocka_unit_test(agent_that_went_away_leaves_no_power),
         cmocka_unit_test(board_without_a_total_says_so),
         cmocka_unit_test(alarms_are_told_and_quiet_ones_counted),
+        cmocka_unit_test(registers_go_on_with_the_run_that_they_hold),
+        cmocka_unit_test(the_power_mode_follows_the_run),
         cmocka_unit_test(post_is_not_believed_when_old),
         cmocka_unit_test(answers_of_another_kind_are_refused),
         cmocka_unit_test(strangers_cannot_talk_to_the_terminal),
