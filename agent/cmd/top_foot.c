@@ -4,6 +4,7 @@
 #include "top_words.h"
 
 #include <inttypes.h>
+#include <math.h>
 #include <stdio.h>
 #include <string.h>
 
@@ -37,7 +38,7 @@ static void put_carbon(const struct jp_top *top, struct jp_ink *ink)
     if (!post->running || !post->register_known)
         return;
     jp_word_joules(post->register_mj + since_mj, joules);
-    jp_word_grams(post->register_ug + (int64_t)((double)since_mj * top->factor.g_per_kwh * top->pue / 3600), grams);
+    jp_word_grams(post->register_ug + llround((double)since_mj * top->factor.g_per_kwh * top->pue / 3600), grams);
     jp_ink_say(ink, JP_INK_PLAIN, ", %s%s%s", joules, post->emissions_known ? " and " : "",
                post->emissions_known ? grams : "");
     jp_ink_put(ink, JP_INK_DIM, " over all runs");
