@@ -193,12 +193,14 @@ static bool want(struct jp_sampler *sampler, const struct jp_sampler_source *sou
     for (int i = 0; i < source->count; i++) {
         struct jp_track *track = source->channel[i] < 0 ? NULL : &sampler->tracks[source->channel[i]];
         bool due = (track || source->gauge[i] >= 0) && is_due(sampler, source, i);
-        bool resting = track && sampler->pass_ns < track->retry_ns;
+        bool resting = sampler->pass_ns < (track ? track->retry_ns : source->gauges_retry_ns);
 
         sampler->readings[i] =
             (struct jp_reading){.state = due && !resting ? JP_WANTED : JP_SKIPPED, .mv = INT32_MIN, .ma = INT32_MIN};
         if (track)
             track->pass = due ? JP_PASS_SKIPPED : JP_PASS_NOT_DUE;
+        else if (due)
+            sampler->gauges[source->gauge[i]] = INT64_MIN; // until it is read
         any |= due && !resting;
     }
     return any;
@@ -225,8 +227,6 @@ static void keep(struct jp_sampler *sampler, const struct jp_sampler_source *sou
 
         if (gauge >= 0 && reading->state == JP_GOOD)
             sampler->gauges[gauge] = reading->value;
-        else if (gauge >= 0 && reading->state == JP_MISSING)
-            sampler->gauges[gauge] = INT64_MIN;
         if (channel < 0 || reading->state == JP_SKIPPED)
             continue;
         stamp.t_ns = sampler->run->channels[channel].kind == JP_POWER ? middle_ns : begin_ns;
@@ -237,8 +237,9 @@ static void keep(struct jp_sampler *sampler, const struct jp_sampler_source *sou
 }
 
 // The transfer that took so long is the last that was made.
-static void blame(struct jp_sampler *sampler, const struct jp_sampler_source *source)
+static void blame(struct jp_sampler *sampler, struct jp_sampler_source *source)
 {
+    int64_t every_ns = max64(sampler->window_ns, source->driver->min_period_ms * JP_NS_PER_MS); // of gauges
     int last = -1;
 
     for (int i = 0; i < source->count; i++)
@@ -247,6 +248,8 @@ static void blame(struct jp_sampler *sampler, const struct jp_sampler_source *so
             last = source->channel[i];
     if (last >= 0)
         jp_track_slow(&sampler->tracks[last], sampler->pass_ns, sampler->tick_ns);
+    else // no channel was: drivers read gauges first
+        source->gauges_retry_ns = sampler->pass_ns + jp_track_backoff_ns(every_ns, ++source->gauges_slow);
 }
 
 // The cost is the cheapest of the first reads: the very first may wait for a cold path.
@@ -289,6 +292,8 @@ static void read_source(struct jp_sampler *sampler, struct jp_sampler_source *so
     keep(sampler, source, end_ns);
     if (sampler->slow || end_ns - sampler->transfer_ns > sampler->tick_ns)
         blame(sampler, source);
+    else if (gauges)
+        source->gauges_slow = 0;
     source->slack_ns = end_ns - sampler->read_ns;
     if (source->reads < 3)
         weigh(sampler, source, source->slack_ns);

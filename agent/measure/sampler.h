@@ -4,7 +4,7 @@
 // One absolute schedule on MONOTONIC. Measured powers are read once a period, all in one pass, at a random instant
 // inside it; counters and gauges in the first pass at or after a window's border, counters more often where
 // half their wrap time is shorter, gauges no more often than their driver's min_period_ms: a window between has the
-// value of the last reading. After jp_sampler_init nothing allocates.
+// value of the last reading. A gauge that is due and not read is unknown. After jp_sampler_init nothing allocates.
 #ifndef JP_SAMPLER_H
 #define JP_SAMPLER_H
 
@@ -33,6 +33,8 @@ struct jp_sampler_source {
     int64_t last_ns, cost_ns;                             // begin of the last read of powers; the cheapest read so far
     int64_t slack_ns;                                     // length of the last read
     int64_t gauges_ns;                                    // the border at which its gauges were read last
+    int64_t gauges_retry_ns;                              // MONOTONIC: they are not read before
+    int gauges_slow;                                      // reads in a row that took longer than the period
     int reads;
 };
 

@@ -48,7 +48,7 @@ static void grave(struct jp_track *track, enum jp_cause cause)
         track->cause = cause;
 }
 
-static int64_t backoff_ns(int64_t period_ns, int doublings)
+int64_t jp_track_backoff_ns(int64_t period_ns, int doublings)
 {
     while (doublings-- > 0 && period_ns < JP_BACKOFF_MAX_NS)
         period_ns *= 2;
@@ -62,7 +62,7 @@ static enum jp_edge fail(struct jp_track *track, int64_t now_ns)
     track->fails++;
     if (track->fails < 3)
         return JP_EDGE_NONE;
-    track->retry_ns = now_ns + backoff_ns(track->due_ns, track->fails - 2);
+    track->retry_ns = now_ns + jp_track_backoff_ns(track->due_ns, track->fails - 2);
     if (track->reported)
         return JP_EDGE_NONE;
     track->reported = true;
@@ -101,7 +101,7 @@ void jp_track_slow(struct jp_track *track, int64_t now_ns, int64_t period_ns)
 {
     track->slow = true;
     track->slows++;
-    track->retry_ns = now_ns + backoff_ns(period_ns, track->slows);
+    track->retry_ns = now_ns + jp_track_backoff_ns(period_ns, track->slows);
 }
 
 static enum jp_cause hole_cause(const struct jp_track *track)

@@ -55,6 +55,9 @@ void jp_track_begin(struct jp_track *track, int64_t start_ns);
 // asleep_ns is the suspend of the run so far. What to report.
 enum jp_edge jp_track_reading(struct jp_track *track, const struct jp_reading *reading, const struct jp_sample *stamp);
 
+// How long what fails or is slow rests: the period, doubled so often, at most JP_BACKOFF_MAX_NS.
+int64_t jp_track_backoff_ns(int64_t period_ns, int doublings);
+
 // The transfer took longer than the period: not again before twice, four times ... the period.
 void jp_track_slow(struct jp_track *track, int64_t now_ns, int64_t period_ns);
 

@@ -759,6 +759,68 @@ static void a_slow_gauge_does_not_outlast_a_long_window(void **state)
     assert_int_equal(chip.reads[1], 6);
 }
 
+// A thermal zone behind a bus that hangs: the ticks are late once, then seldom, and its last value is not shown on.
+static void a_gauge_that_hangs_rests_and_is_unknown_meanwhile(void **state)
+{
+    static const enum jp_kind kinds[] = {JP_POWER, JP_GAUGE, JP_GAUGE};
+    static struct fake_chip zones;
+    static struct fake_chip *zones_state = &zones;
+    struct jp_window w;
+
+    (void)state;
+    set_up(kinds, 1);
+    run.gauge_count = 2;
+    zones = (struct fake_chip){.clock = &clk, .count = 2, .value = scripted};
+    zones.info[0].kind = zones.info[1].kind = JP_GAUGE;
+    sampler.source_count = 2;
+    sampler.sources[1].driver = &fake_driver;
+    sampler.sources[1].state = &zones_state;
+    sampler.sources[1].count = 2;
+    sampler.sources[1].channel[0] = sampler.sources[1].channel[1] = -1;
+    sampler.sources[1].gauge[0] = 0;
+    sampler.sources[1].gauge[1] = 1;
+    script = seconds_gone;
+    begin();
+    w = next();
+    assert_true(w.gauges[0] >= 1000 && w.gauges[1] >= 1000);
+    zones.transfer_ns = 500 * MS;
+    zones.reads[0] = zones.reads[1] = 0;
+    w = next();
+    assert_true(w.gauges[0] > 2000 && w.gauges[1] == INT64_MIN); // behind the slow one: not read
+    for (int i = 0; i < 60; i++)
+        w = next();
+    assert_in_range(zones.reads[0], 5, 6); // at once, and after 2, 4, 8, 16 s ...
+    assert_int_equal(zones.reads[1], 0);
+    assert_true(w.gauges[0] == INT64_MIN && w.gauges[1] == INT64_MIN);
+    zones.transfer_ns = 0;
+    for (int i = 0; i < 65; i++)
+        w = next();
+    assert_true(w.gauges[0] >= 120000 && w.gauges[1] >= 120000);
+    assert_int_equal(sampler.sources[1].gauges_slow, 0);
+}
+
+// The alarms of a chip are read before its rails: a bus that hangs there is not asked for them each second.
+static void a_gauge_before_the_rails_of_its_chip_rests_alone(void **state)
+{
+    static const enum jp_kind kinds[] = {JP_GAUGE, JP_POWER};
+
+    (void)state;
+    set_up(kinds, 2);
+    run.channel_count = 1;
+    run.channels[0].kind = JP_POWER;
+    run.gauge_count = 1;
+    sampler.sources[0].channel[0] = -1;
+    sampler.sources[0].gauge[0] = 0;
+    sampler.sources[0].channel[1] = 0;
+    script = seconds_gone;
+    begin();
+    chip.reads[0] = 0;
+    chip.transfer_ns = 300 * MS;
+    for (int i = 0; i < 30; i++)
+        next();
+    assert_in_range(chip.reads[0], 3, 5);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -788,6 +850,8 @@ int main(void)
         cmocka_unit_test(calibration_scales_and_shifts),
         cmocka_unit_test(a_gauge_is_read_at_borders_and_no_more_often_than_its_driver_says),
         cmocka_unit_test(a_slow_gauge_does_not_outlast_a_long_window),
+        cmocka_unit_test(a_gauge_that_hangs_rests_and_is_unknown_meanwhile),
+        cmocka_unit_test(a_gauge_before_the_rails_of_its_chip_rests_alone),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);
