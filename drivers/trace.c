@@ -62,7 +62,7 @@ static int take_file(struct jp_trace *trace, char *rest)
 {
     char *path = strtok_r(NULL, JP_TRACE_BLANK, &rest);
 
-    if (!path || path[0] != '/' || jp_trace_unescape(rest) < 0)
+    if (!path || path[0] != '/' || (rest && jp_trace_unescape(rest) < 0)) // behind the last word musl leaves NULL
         return jp_trace_wrong(trace, "a file has a path from / and a text with the escapes \\0 \\n \\t \\\\ \\xHH");
     return 0;
 }
@@ -87,7 +87,7 @@ static int take_header(struct jp_trace *trace, char *line)
     if (!word || word[0] == '#')
         return 0;
     if (strcmp(word, "note") == 0) {
-        snprintf(trace->note, sizeof trace->note, "%s", rest);
+        snprintf(trace->note, sizeof trace->note, "%s", rest ? rest : "");
         return 0;
     }
     if (strcmp(word, "file") == 0)

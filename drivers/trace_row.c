@@ -7,13 +7,16 @@
 
 #include <string.h>
 
+static bool fits(enum jp_kind kind, int64_t value)
+{
+    if (kind == JP_POWER)
+        return value <= JP_TRACE_POWER_MAX_UW && value >= -JP_TRACE_POWER_MAX_UW;
+    return kind != JP_ENERGY || value >= 0;
+}
+
 static int take_value(enum jp_kind kind, const char *text, int64_t *value)
 {
-    if (jp_trace_number(text, value) < 0 || (kind == JP_ENERGY && *value < 0))
-        return -EINVAL;
-    if (kind == JP_POWER && (*value > JP_TRACE_POWER_MAX_UW || *value < -JP_TRACE_POWER_MAX_UW))
-        return -EINVAL;
-    return 0;
+    return jp_trace_number(text, value) == 0 && fits(kind, *value) ? 0 : -EINVAL;
 }
 
 // mV/mA, or mV/mA/uW.
@@ -32,7 +35,9 @@ static int take_electric(char *text, char *slash, struct jp_trace_cell *cell)
     cell->mv = (int32_t)mv;
     cell->ma = (int32_t)ma;
     cell->value = jp_ina3221_power_uw(cell->mv, cell->ma);
-    return second ? take_value(JP_POWER, second + 1, &cell->value) : 0;
+    if (second)
+        return take_value(JP_POWER, second + 1, &cell->value);
+    return fits(JP_POWER, cell->value) ? 0 : -EINVAL;
 }
 
 static int take_cell(enum jp_kind kind, char *text, struct jp_trace_cell *cell)
@@ -108,6 +113,8 @@ int jp_trace_take_row(struct jp_trace *trace, char *line)
         return 0;
     if (trace->rows == trace->room)
         return jp_trace_wrong(trace, "a row has one cell for each channel");
+    if (trace->version == 1 && trace->rows > JP_TRACE_TIME_MAX_US * 1000 / trace->period_ns)
+        return jp_trace_wrong(trace, "a trace is at most 115 days long");
     if (trace->version == 1) {
         trace->times_ns[trace->rows] = trace->rows * trace->period_ns;
     } else {

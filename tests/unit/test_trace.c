@@ -254,6 +254,7 @@ static void a_mistake_is_told_with_its_line_and_what_is_expected(void **state)
         {HEAD "channel a power\nrows\n5 - 1 2\n", 5, "one cell"},
         {HEAD "channel a power\nrows\n5 - x\n", 5, "a cell is"},
         {HEAD "channel a power\nrows\n5 - 1/2/x\n", 5, "a cell is"},
+        {HEAD "channel a power\nrows\n5 - 2000000/1000000\n", 5, "a cell is"}, // 2 MW
         {HEAD "channel a gauge\nrows\n5 - 1/2\n", 5, "a cell is"},
     };
     struct jp_trace into;
@@ -348,6 +349,46 @@ static void a_tree_keeps_its_errors(void **state)
     assert_int_equal(jp_site_list(&site, "/proc/stat", collect, NULL), -ENOTDIR);
 }
 
+// As a person may write them: nothing behind the word, and no blank either.
+static void a_line_may_end_behind_its_word(void **state)
+{
+    struct jp_trace into;
+    char text[8];
+
+    (void)state;
+    trace(HEAD "note\nfile /etc/empty\nsource\nchannel a power\nrows\n0 - 1\n");
+    assert_int_equal(load(&into), 0);
+    assert_string_equal(into.note, "");
+    jp_trace_free(&into);
+    assert_int_equal(jp_site_read(&site, "/etc/empty", text, sizeof text), 0);
+    trace("joulepost-trace 2\nperiod_ms\n");
+    assert_int_equal(load(&into), -EINVAL);
+    trace(HEAD "channel\n");
+    assert_int_equal(load(&into), -EINVAL);
+}
+
+// Times of version 1 are counted: they stay within those of version 2.
+static void no_trace_is_longer_than_its_clock(void **state)
+{
+    char text[8192] = "joulepost-trace 1\nperiod_ms 3600000\nchannel a power\nrows\n";
+    size_t head = strlen(text);
+    struct jp_trace into;
+
+    (void)state;
+    memset(text + head, '1', 2 * 2778);
+    for (size_t row = 0; row < 2778; row++)
+        text[head + 2 * row + 1] = '\n';
+    trace(text);
+    assert_int_equal(load(&into), 0);
+    assert_int_equal(into.rows, 2778);
+    jp_trace_free(&into);
+    memcpy(text + head + 2 * 2778, "1\n", 3);
+    trace(text);
+    assert_int_equal(load(&into), -EINVAL);
+    assert_int_equal(into.line, 4 + 2779);
+    assert_non_null(strstr(into.what, "115 days"));
+}
+
 static const char whole[] = HEAD
     "note made\nfile /proc/device-tree/compatible a\\0b\\x20\\0\nsource a\nchannel V\\x20IN power chip=ina3221 "
     "address=0x40 index=1 bus=i2c@c240000 shunt=2000\nsource b\nchannel package-0 energy chip=rapl roles=package,cpu "
@@ -418,6 +459,8 @@ int main(void)
         ON_A_TREE(a_trace_has_folders),
         ON_A_TREE(what_is_no_trace_is_no_root),
         ON_A_TREE(a_tree_keeps_its_errors),
+        ON_A_TREE(a_line_may_end_behind_its_word),
+        ON_A_TREE(no_trace_is_longer_than_its_clock),
         ON_A_TREE(no_text_breaks_the_reader),
     };
 
