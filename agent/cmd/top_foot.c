@@ -133,7 +133,7 @@ static const struct group {
     int width; // of a value
 } groups[] = {
     {"state", "", "", 3}, // first: it is seen when something is wrong
-    {"load", "%", "_load", 5}, {"clock", "Hz", "_freq", 8}, {"heat", "C", "_temp", 7}, {"gauges", NULL, "", 12},
+    {"load", "%", "_load", 5}, {"clock", "MHz", "_freq", 8}, {"heat", "C", "_temp", 7}, {"gauges", NULL, "", 12},
 };
 #define GROUPS ((int)(sizeof groups / sizeof groups[0]))
 

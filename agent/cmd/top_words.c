@@ -61,8 +61,8 @@ void jp_word_time(int64_t ms, char *out)
 
 void jp_word_gauge(int64_t milli, const char *unit, char *out)
 {
-    if (strcmp(unit, "Hz") == 0)
-        snprintf(out, JP_WORD_MAX, "%.0f MHz", (double)milli / 1e9);
+    if (strcmp(unit, "MHz") == 0)
+        snprintf(out, JP_WORD_MAX, "%.0f MHz", (double)milli / 1e3);
     else if (strcmp(unit, "%") == 0)
         snprintf(out, JP_WORD_MAX, "%.0f %%", (double)milli / 1e3);
     else if (strcmp(unit, "C") == 0)

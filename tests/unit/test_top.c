@@ -31,7 +31,7 @@ static const char meta_text[] =
     "{'name': 'ram', 'roles': [], 'part_of': null, 'method': 'modelled'}], "
     "'total': {'scope': 'module', 'method': 'measured', 'channels': ['VDD_GPU_SOC', 'VDD_CPU_CV', 'VIN_SYS_5V0']}, "
     "'gauges': [{'name': 'cpu_load', 'unit': '%'}, {'name': 'gpu_load', 'unit': '%'}, {'name': 'gpu_freq', 'unit': "
-    "'Hz'}, {'name': 'tj_temp', 'unit': 'C'}, {'name': 'cpu_temp', 'unit': 'C'}, {'name': 'oc1', 'unit': null}, "
+    "'MHz'}, {'name': 'tj_temp', 'unit': 'C'}, {'name': 'cpu_temp', 'unit': 'C'}, {'name': 'oc1', 'unit': null}, "
     "{'name': 'oc2', 'unit': null}]}";
 
 static const char post_text[] =
@@ -91,7 +91,7 @@ static void window(int seq, double gpu, double cpu)
         "'VDD_CPU_CV': %.3f, 'VIN_SYS_5V0': 3.012, 'VDDQ_VDD2_1V8AO': null, 'ram': 1.5, 'total': %.3f}, 'energy_j': "
         "{'VDD_GPU_SOC': 72005.5, 'VDD_CPU_CV': 999.999, 'VIN_SYS_5V0': 24238, 'VDDQ_VDD2_1V8AO': null, 'ram': "
         "12000, 'total': 97243.499}, 'cause': {'VDDQ_VDD2_1V8AO': 'read_error'}, 'gauges': {'cpu_load': 3.6, "
-        "'gpu_load': 100, 'gpu_freq': 1300500000, 'tj_temp': 47.53, 'cpu_temp': null, 'oc1': 0, 'oc2': 0}, 'task': "
+        "'gpu_load': 100, 'gpu_freq': 1300.5, 'tj_temp': 47.53, 'cpu_temp': null, 'oc1': 0, 'oc2': 0}, 'task': "
         "'bench'}",
         seq, gpu, cpu, gpu + cpu + 3.012);
     assert_int_equal(take_live(text), 0);
@@ -479,7 +479,7 @@ static void numbers_are_as_long_as_they_are_read(void **state)
         cases[i].word(cases[i].value, text);
         assert_string_equal(text, cases[i].text);
     }
-    jp_word_gauge(INT64_C(1300500000000), "Hz", text);
+    jp_word_gauge(1300500, "MHz", text);
     assert_string_equal(text, "1300 MHz");
     jp_word_gauge(-1250, "C", text);
     assert_string_equal(text, "-1.2 C");
