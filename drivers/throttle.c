@@ -21,7 +21,7 @@ struct file {
     int fd;
     enum part part;
     bool counter; // of throttlings, else a state
-    int64_t last; // counter: as read last, -1 never
+    int64_t last; // counter: as read last, at first when it was opened; -1 unknown
 };
 
 struct state {
@@ -61,8 +61,13 @@ static int add(struct opening *opening, const char *path, enum part part, bool c
     struct state *self = opening->self;
     int fd = jp_site_open(opening->site, path);
 
-    if (fd >= 0)
-        self->files[self->count++] = (struct file){.fd = fd, .part = part, .counter = counter, .last = -1};
+    if (fd >= 0) {
+        struct file *file = &self->files[self->count++];
+
+        *file = (struct file){.fd = fd, .part = part, .counter = counter, .last = -1};
+        if (counter && jp_site_pread_i64(fd, &file->last) < 0)
+            file->last = -1;
+    }
     return self->count >= FILES_MAX;
 }
 
@@ -166,7 +171,9 @@ static int is_engaged(struct file *file)
     if (rc < 0)
         return rc;
     file->last = value;
-    return file->counter ? before >= 0 && value > before : value > 0;
+    if (!file->counter)
+        return value > 0;
+    return before < 0 ? -ENODATA : value > before;
 }
 
 // One engaged device is enough; that none is takes all of them.

@@ -219,6 +219,33 @@ static void an_x86_package_throttles_while_its_count_goes_up(void **state)
     close_rig(&rig);
 }
 
+// The first reading is of the time since the sensor was opened; a count that was not known then tells nothing yet.
+static void throttling_before_the_first_reading_counts(void **state)
+{
+    static const char count[] = "/sys/devices/system/cpu/cpu0/thermal_throttle/package_throttle_count";
+    struct rig rig;
+
+    (void)state;
+    tree("empty");
+    make("/sys/devices/system/cpu/cpu0/topology/physical_package_id", "0\n");
+    make(count, "5\n");
+    assert_int_equal(open_nth(&rig, &jp_driver_throttle, 0), 1);
+    put(count, "6\n");
+    read_rig(&rig);
+    assert_int_equal(rig.readings[0].value, 1000);
+    close_rig(&rig);
+    put(count, "");
+    assert_int_equal(open_nth(&rig, &jp_driver_throttle, 0), 1);
+    put(count, "6\n");
+    read_rig(&rig);
+    assert_int_equal(rig.readings[0].state, JP_MISSING);
+    assert_int_equal(rig.readings[0].error, ENODATA);
+    read_rig(&rig);
+    assert_int_equal(rig.readings[0].state, JP_GOOD);
+    assert_int_equal(rig.readings[0].value, 0);
+    close_rig(&rig);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -230,6 +257,7 @@ int main(void)
         ON_A_TREE(only_what_holds_clocks_back_is_throttling),
         ON_A_TREE(older_kernels_number_their_cooling_devices),
         ON_A_TREE(an_x86_package_throttles_while_its_count_goes_up),
+        ON_A_TREE(throttling_before_the_first_reading_counts),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);
