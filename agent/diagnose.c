@@ -4,6 +4,7 @@
 #include "diagnose.h"
 
 #include <errno.h>
+#include <math.h>
 #include <stdio.h>
 #include <string.h>
 
@@ -38,19 +39,19 @@ static int64_t counter_step(int64_t from, int64_t to, int64_t range)
     return to >= from || range <= 0 ? to - from : to - from + range + 1;
 }
 
-static bool power_of(const struct jp_plan *plan, int channel, const struct pass *passes, int i, int64_t *uw)
+static bool power_of(const struct jp_plan *plan, int channel, const struct pass *passes, int i, double *uw)
 {
     const struct jp_reading *first = &passes[0].readings[i], *second = &passes[1].readings[i];
     int64_t dt = passes[1].t_ns - passes[0].t_ns, step;
 
     if (plan->run.channels[channel].kind != JP_ENERGY) {
-        *uw = second->state == JP_GOOD ? second->value : first->value;
+        *uw = (double)(second->state == JP_GOOD ? second->value : first->value);
         return second->state == JP_GOOD || first->state == JP_GOOD;
     }
     if (first->state != JP_GOOD || second->state != JP_GOOD || dt <= 0)
         return false;
     step = counter_step(first->value, second->value, plan->range_uj[channel]);
-    *uw = (int64_t)((double)step * 1e9 / (double)dt); // step x 1e9 does not fit 64 bits
+    *uw = (double)step * 1e9 / (double)dt;
     return step >= 0;
 }
 
@@ -66,15 +67,18 @@ static void take(const struct jp_plan *plan, const struct jp_source *source, con
     for (int i = 0; i < source->count; i++) {
         int channel = source->channel[i];
         const struct jp_run_channel *info = channel < 0 ? NULL : &plan->run.channels[channel];
-        int64_t uw;
+        double uw;
 
         if (source->gauge[i] >= 0)
             take_gauge(passes, i, source->gauge[i], now);
         if (!info)
             continue;
         now->known[channel] = power_of(plan, channel, passes, i, &uw);
-        if (now->known[channel])
-            now->uw[channel] = (int64_t)((double)uw * info->scale) + info->offset_uw;
+        if (now->known[channel] && fabs(uw) > JP_POWER_MAX_UW) { // the service does not believe it either
+            now->known[channel] = false;
+            now->error[channel] = ERANGE;
+        } else if (now->known[channel])
+            now->uw[channel] = (int64_t)(uw * info->scale) + info->offset_uw;
         else if (passes[1].readings[i].state == JP_MISSING)
             now->error[channel] = passes[1].readings[i].error;
     }

@@ -62,6 +62,31 @@ static void a_read_longer_than_the_period_is_told_and_timed(void **state)
     assert_int_equal(plan.problem_count, 1);
 }
 
+// As the service, which adds nothing of it.
+static void a_power_that_no_sensor_has_is_none(void **state)
+{
+    static const char *const numbers[] = {"9223372036854775807\n", "-9223372036854775808\n", "1000000000001\n"};
+    static const char *const files[] = {"/sys/class/hwmon/hwmon0/power1_input", "/sys/class/hwmon/hwmon1/power1_input"};
+    static struct jp_power_now now;
+
+    (void)state;
+    step_ns = 1;
+    put("/sys/class/hwmon/hwmon0/name", "ina226\n");
+    put("/sys/class/hwmon/hwmon1/name", "ina226\n");
+    for (size_t i = 0; i < sizeof numbers / sizeof numbers[0]; i++) {
+        put(files[0], numbers[i]);
+        put(files[1], numbers[i]);
+        discover();
+        jp_diagnose_read(&plan, &made, &now);
+        assert_int_equal(plan.run.channel_count, 2);
+        for (int k = 0; k < 2; k++) {
+            assert_false(now.known[k]);
+            assert_int_equal(now.error[k], ERANGE);
+        }
+        jp_plan_close(&plan);
+    }
+}
+
 static void a_clock_is_judged_on_its_own_machine_only(void **state)
 {
     const struct jp_site tree_site = {.root = root}, here = {.root = ""};
@@ -161,11 +186,9 @@ static void a_total_has_its_reason(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        WITH_ROOT(a_read_longer_than_the_period_is_told_and_timed),
-        WITH_ROOT(a_clock_is_judged_on_its_own_machine_only),
-        WITH_ROOT(a_container_shows_by_what_covers_a_path),
-        WITH_ROOT(a_rival_fits_as_well_with_the_same_priority),
-        WITH_ROOT(a_total_has_its_reason),
+        WITH_ROOT(a_read_longer_than_the_period_is_told_and_timed), WITH_ROOT(a_power_that_no_sensor_has_is_none),
+        WITH_ROOT(a_clock_is_judged_on_its_own_machine_only),       WITH_ROOT(a_container_shows_by_what_covers_a_path),
+        WITH_ROOT(a_rival_fits_as_well_with_the_same_priority),     WITH_ROOT(a_total_has_its_reason),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);
