@@ -168,10 +168,16 @@ static void cut_line(struct jp_track *track)
     it->t_ns = track->cut_ns;
 }
 
+// No labs(): the least value has none.
+static bool is_wild(const struct jp_track *track)
+{
+    return track->sample.value > track->integrator.limit_uw || track->sample.value < -track->integrator.limit_uw;
+}
+
 static void power_to_border(struct jp_track *track, const struct jp_border *border)
 {
     struct jp_sample held = {.t_ns = border->at_ns, .asleep_ns = border->asleep_ns - track->asleep_seen_ns};
-    bool good = track->pass == JP_PASS_GOOD, wild = good && llabs(track->sample.value) > track->integrator.limit_uw;
+    bool good = track->pass == JP_PASS_GOOD, wild = good && is_wild(track);
 
     if (good && !wild && jp_integrator_joins(&track->integrator, &track->sample)) {
         cut_line(track);
@@ -230,7 +236,7 @@ void jp_track_border(struct jp_track *track, const struct jp_border *border, str
 
 static void take_power(struct jp_track *track)
 {
-    if (llabs(track->sample.value) <= track->integrator.limit_uw) {
+    if (!is_wild(track)) {
         cut_line(track);
         track->peak_uw = max64(track->peak_uw, track->sample.value);
         track->samples++;

@@ -759,6 +759,28 @@ static void a_slow_gauge_does_not_outlast_a_long_window(void **state)
     assert_int_equal(chip.reads[1], 6);
 }
 
+static int64_t least_at_borders(int index, double s, int *error)
+{
+    (void)index;
+    (void)error;
+    return s >= 1 && s - (double)(int)s < 0.2 ? INT64_MIN : 5000000;
+}
+
+// The one number whose size has no place in 64 bits.
+static void the_least_number_is_wild(void **state)
+{
+    (void)state;
+    set_up_one(JP_POWER);
+    script = least_at_borders;
+    begin();
+    for (int i = 0; i < 20; i++) {
+        struct jp_window w = next();
+
+        assert_true(w.channels[0].mj >= 0 && w.channels[0].mj <= 5001);
+        assert_true(w.channels[0].peak_mw == 5000);
+    }
+}
+
 // A thermal zone behind a bus that hangs: the ticks are late once, then seldom, and its last value is not shown on.
 static void a_gauge_that_hangs_rests_and_is_unknown_meanwhile(void **state)
 {
@@ -850,6 +872,7 @@ int main(void)
         cmocka_unit_test(calibration_scales_and_shifts),
         cmocka_unit_test(a_gauge_is_read_at_borders_and_no_more_often_than_its_driver_says),
         cmocka_unit_test(a_slow_gauge_does_not_outlast_a_long_window),
+        cmocka_unit_test(the_least_number_is_wild),
         cmocka_unit_test(a_gauge_that_hangs_rests_and_is_unknown_meanwhile),
         cmocka_unit_test(a_gauge_before_the_rails_of_its_chip_rests_alone),
     };
