@@ -79,8 +79,9 @@ static json_t *probe_json(const struct jp_probe *probe)
     for (int i = 0; i < plan->driver_count; i++)
         json_array_append_new(drivers, json_string(plan->drivers_used[i]));
     for (int i = 0; i < plan->problem_count; i++)
-        json_array_append_new(problems, json_pack("{s:s, s:s, s:s}", "what", plan->problems[i].what, "where",
-                                                  plan->problems[i].where, "remedy", plan->problems[i].remedy));
+        json_array_append_new(problems, json_pack("{s:o, s:o, s:o}", "what", jp_json_text(plan->problems[i].what),
+                                                  "where", jp_json_text(plan->problems[i].where), "remedy",
+                                                  jp_json_text(plan->problems[i].remedy)));
     json_object_set_new(root, "gauges", describe_sources(probe, channels));
     json_object_set_new(root, "drivers", drivers);
     json_object_set_new(root, "problems", problems);

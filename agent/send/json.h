@@ -12,7 +12,7 @@
 json_t *jp_json_known(bool known, int64_t value);
 // 16 hex digits: JSON's numbers cannot carry 64 bits everywhere.
 json_t *jp_json_u64(uint64_t value);
-// The text, or null for "" and NULL.
+// The text, or null for "" and NULL. What is not UTF-8 becomes "?".
 json_t *jp_json_text(const char *text);
 // Thousandths as a number with up to three decimals.
 json_t *jp_json_milli(bool known, int64_t thousandths);

@@ -2,14 +2,7 @@
 // The run's facts and channels as JSON.
 #include "meta.h"
 
-#include <string.h>
-
-static json_t *text_or_null(const char *text)
-{
-    json_t *value = text && text[0] ? json_string(text) : NULL;
-
-    return value ? value : json_null();
-}
+#include "json.h"
 
 static json_t *count_or_null(int64_t count, int64_t least)
 {
@@ -34,7 +27,7 @@ static json_t *channel_json(const struct jp_run_channel *channel)
 {
     json_t *object =
         json_pack("{s:s, s:o, s:o, s:s, s:s, s:o}", "name", channel->name, "roles", role_words(channel->roles),
-                  "part_of", text_or_null(channel->part_of), "scope", jp_scope_name(channel->scope), "method",
+                  "part_of", jp_json_text(channel->part_of), "scope", jp_scope_name(channel->scope), "method",
                   jp_method_name(channel->method), "resolution_mw",
                   channel->resolution_uw > 0 ? json_real((double)channel->resolution_uw / 1000.0) : json_null());
 
@@ -74,15 +67,15 @@ json_t *jp_factor_json(const struct jp_factor *factor, double pue)
 {
     if (!factor || !factor->known)
         return json_null();
-    return json_pack("{s:f, s:o, s:o, s:f}", "g_per_kwh", factor->g_per_kwh, "source", text_or_null(factor->source),
-                     "valid_from", text_or_null(factor->valid_from), "pue", pue);
+    return json_pack("{s:f, s:o, s:o, s:f}", "g_per_kwh", factor->g_per_kwh, "source", jp_json_text(factor->source),
+                     "valid_from", jp_json_text(factor->valid_from), "pue", pue);
 }
 
 static json_t *board_json(const struct jp_facts *facts)
 {
-    return json_pack("{s:o, s:o, s:o, s:o, s:b}", "id", text_or_null(facts->board_id), "name",
-                     text_or_null(facts->board_name), "module", text_or_null(facts->module), "soc",
-                     text_or_null(facts->soc), "verified", facts->board_verified);
+    return json_pack("{s:o, s:o, s:o, s:o, s:b}", "id", jp_json_text(facts->board_id), "name",
+                     jp_json_text(facts->board_name), "module", jp_json_text(facts->module), "soc",
+                     jp_json_text(facts->soc), "verified", facts->board_verified);
 }
 
 json_t *jp_meta_json(const struct jp_run *run, const struct jp_factor *factor, double pue, const char *spool_id)
@@ -90,14 +83,14 @@ json_t *jp_meta_json(const struct jp_run *run, const struct jp_factor *factor, d
     const struct jp_facts *facts = &run->facts;
     json_t *meta = json_pack("{s:s, s:o, s:{s:o, s:o}, s:{s:o, s:o}, s:o, s:{s:o, s:o, s:o}, s:o, s:o, s:o, s:o, s:o}",
                              "device", run->device, "board", board_json(facts), "gpu", "count",
-                             count_or_null(facts->gpu_count, 0), "name", text_or_null(facts->gpu_name), "cpu", "count",
-                             count_or_null(facts->cpu_count, 1), "model", text_or_null(facts->cpu_model), "ram_bytes",
-                             count_or_null(facts->ram_bytes, 1), "os", "name", text_or_null(facts->os_name), "l4t",
-                             text_or_null(facts->l4t), "jetpack", text_or_null(facts->jetpack), "power_mode",
-                             text_or_null(facts->power_mode), "channels", channels_json(run), "total", total_json(run),
-                             "factor", jp_factor_json(factor, pue), "spool_id", text_or_null(spool_id));
+                             count_or_null(facts->gpu_count, 0), "name", jp_json_text(facts->gpu_name), "cpu", "count",
+                             count_or_null(facts->cpu_count, 1), "model", jp_json_text(facts->cpu_model), "ram_bytes",
+                             count_or_null(facts->ram_bytes, 1), "os", "name", jp_json_text(facts->os_name), "l4t",
+                             jp_json_text(facts->l4t), "jetpack", jp_json_text(facts->jetpack), "power_mode",
+                             jp_json_text(facts->power_mode), "channels", channels_json(run), "total", total_json(run),
+                             "factor", jp_factor_json(factor, pue), "spool_id", jp_json_text(spool_id));
 
     if (meta && facts->note[0])
-        json_object_set_new(meta, "note", text_or_null(facts->note));
+        json_object_set_new(meta, "note", jp_json_text(facts->note));
     return meta;
 }

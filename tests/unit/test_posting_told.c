@@ -112,6 +112,25 @@ static void the_link_is_told_with_its_reason(void **state)
     assert_true(seen.of_run[39] == seen.registers[39]); // there was no run before
 }
 
+// A broker's reason may be cut inside a letter, or be no text at all: post is not dead for that.
+static void mangle(struct world *the)
+{
+    if (the->seconds == 5) {
+        world_say(the, JP_NEWS_REFUSED, 0);
+        memcpy(the->news[the->news_count - 1].text, "caf\xc3\xa9 \xff caf\xc3", sizeof "caf\xc3\xa9 \xff caf\xc3");
+    }
+    look();
+}
+
+static void a_reason_that_is_no_text_is_told_too(void **state)
+{
+    (void)state;
+    world->each_second = mangle;
+    world_post(world, 20, true);
+    assert_string_equal(seen.error[19], "caf\xc3\xa9 ? caf?");
+    assert_in_range(seen.age_ms[19], 0, 12000);
+}
+
 // Written seldom while all is well, more often while something is not: never so that readers call post dead.
 static void the_line_is_never_old(void **state)
 {
@@ -169,8 +188,12 @@ int main(void)
 {
 #define TEST(name) cmocka_unit_test_setup_teardown(name, setup, teardown)
     const struct CMUnitTest tests[] = {
-        TEST(the_link_is_told_with_its_reason), TEST(the_line_is_never_old),        TEST(a_logger_says_so),
-        TEST(a_silent_meter_is_told),           TEST(its_end_takes_the_line_along),
+        TEST(the_link_is_told_with_its_reason),
+        TEST(a_reason_that_is_no_text_is_told_too),
+        TEST(the_line_is_never_old),
+        TEST(a_logger_says_so),
+        TEST(a_silent_meter_is_told),
+        TEST(its_end_takes_the_line_along),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);
