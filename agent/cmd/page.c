@@ -47,6 +47,11 @@ static int put_word(const char *word, size_t size)
     return columns;
 }
 
+void jp_page_put(const char *text)
+{
+    put_word(text, strlen(text));
+}
+
 void jp_page_wrapped(int at, int indent, const char *text)
 {
     bool first = true;

@@ -15,6 +15,9 @@ enum jp_page_paint { JP_PAGE_PLAIN, JP_PAGE_BOLD, JP_PAGE_DIM, JP_PAGE_GOOD, JP_
 void jp_page_begin(void);
 void jp_page_paint(enum jp_page_paint paint);
 
+// Puts a text as it is, but for control characters, which become "?".
+void jp_page_put(const char *text);
+
 // Puts words, the first at column `at`, and goes on at column `indent` of the next line where they do not fit; ends
 // the line. Control characters become "?".
 void jp_page_wrapped(int at, int indent, const char *text);

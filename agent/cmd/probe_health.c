@@ -5,6 +5,8 @@
 
 #include "cmd.h"
 #include "control.h"
+#include "json.h"
+#include "page.h"
 #include "posting.h"
 
 #include <errno.h>
@@ -18,6 +20,7 @@
 #define ASK_MS 2000
 #define WINDOW_AGE_MIN_MS 5000
 #define LINK_DOWN_MS 60000 // shorter breaks are daily life
+#define NUMBER_MAX 1000000000000000LL
 
 #define START "start the service (systemctl start joulepost.target), or name its configuration with -c"
 
@@ -59,12 +62,16 @@ __attribute__((format(printf, 4, 5))) static void fault(struct health *health, c
     va_start(args, format);
     vsnprintf(what, sizeof what, format, args);
     va_end(args);
-    json_array_append_new(health->faults, json_pack("{s:s, s:s, s:s}", "what", what, "where", where, "remedy", remedy));
+    json_array_append_new(health->faults, json_pack("{s:o, s:o, s:s}", "what", jp_json_text(what), "where",
+                                                    jp_json_text(where), "remedy", remedy));
 }
 
+// What is beyond all times, windows and bytes there are says nothing.
 static json_int_t number(const json_t *object, const char *key)
 {
-    return json_integer_value(json_object_get(object, key));
+    json_int_t value = json_integer_value(json_object_get(object, key));
+
+    return value <= NUMBER_MAX && value >= -NUMBER_MAX ? value : 0;
 }
 
 // Tells each word of `degraded` that the table has; what it has not is told as it is.
@@ -246,14 +253,15 @@ static void print_lost(json_t *lost, const char *lead)
     const char *reason;
     json_t *entry;
 
-    json_object_foreach(lost, reason, entry) windows += number(entry, "windows");
+    json_object_foreach(lost, reason, entry) windows += windows < NUMBER_MAX ? number(entry, "windows") : 0;
     if (windows == 0)
         return;
     printf("%s%lld window%s lost since post started", lead, (long long)windows, windows > 1 ? "s" : "");
     lead = " (";
     json_object_foreach(lost, reason, entry) if (number(entry, "windows") > 0)
     {
-        printf("%s%s", lead, reason);
+        printf("%s", lead);
+        jp_page_put(reason);
         lead = ", ";
     }
     printf(")");
@@ -268,16 +276,21 @@ static void print_plain(const struct health *health, bool ok)
     size_t i;
 
     if (ok) {
-        printf("healthy: %zu channels, a window %.1f s ago, %lld waiting, link %s",
+        printf("healthy: %zu channels, a window %.1f s ago, %lld waiting, link ",
                json_object_size(json_object_get(health->health, "errors")),
-               (double)number(health->health, "window_age_ms") / 1000.0, (long long)waiting, state ? state : "unknown");
+               (double)number(health->health, "window_age_ms") / 1000.0, (long long)waiting);
+        jp_page_put(state ? state : "unknown");
         print_lost(lost, ", ");
         putchar('\n');
         return;
     }
     json_array_foreach(health->faults, i, one)
-        printf("%s: %s; %s\n", json_string_value(json_object_get(one, "where")),
-               json_string_value(json_object_get(one, "what")), json_string_value(json_object_get(one, "remedy")));
+    {
+        jp_page_put(json_string_value(json_object_get(one, "where")));
+        printf(": ");
+        jp_page_put(json_string_value(json_object_get(one, "what"))); // a broker's own words may be in it
+        printf("; %s\n", json_string_value(json_object_get(one, "remedy")));
+    }
     print_lost(lost, "");
     if (lost && json_object_size(lost) > 0)
         putchar('\n');

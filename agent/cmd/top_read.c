@@ -9,6 +9,8 @@
 #include <stdio.h>
 #include <string.h>
 
+#define WHOLE_MAX 1000000000000000LL
+
 static void copy(char *out, size_t size, const json_t *text)
 {
     snprintf(out, size, "%s", json_is_string(text) ? json_string_value(text) : "");
@@ -33,6 +35,14 @@ static bool parts(const json_t *number, double of, int64_t *out)
 static bool milli(const json_t *number, int64_t *out)
 {
     return parts(number, 1e3, out);
+}
+
+// A count or a time; what is beyond all there are says nothing.
+static int64_t whole(const json_t *number)
+{
+    json_int_t value = json_integer_value(number);
+
+    return value <= WHOLE_MAX && value >= -WHOLE_MAX ? value : 0;
 }
 
 // "one, two" out of a list of texts.
@@ -247,13 +257,13 @@ static void take_status(struct jp_top_post *post, const json_t *status)
     const char *reason;
     size_t used = 0;
 
-    post->pending_windows = json_integer_value(in(status, "pending", "windows"));
-    post->pending_bytes = json_integer_value(in(status, "pending", "bytes"));
-    post->refused = json_integer_value(json_object_get(status, "refused"));
+    post->pending_windows = whole(in(status, "pending", "windows"));
+    post->pending_bytes = whole(in(status, "pending", "bytes"));
+    post->refused = whole(json_object_get(status, "refused"));
     join(post->degraded, sizeof post->degraded, json_object_get(status, "degraded"), ", ");
     json_object_foreach((json_t *)lost, reason, one)
     {
-        post->lost_windows += json_integer_value(json_object_get(one, "windows"));
+        post->lost_windows += post->lost_windows < WHOLE_MAX ? whole(json_object_get(one, "windows")) : 0;
         if (used < sizeof post->lost_why)
             used +=
                 (size_t)snprintf(post->lost_why + used, sizeof post->lost_why - used, "%s%s", used ? ", " : "", reason);
@@ -264,7 +274,7 @@ void jp_top_take_post(struct jp_top *top, const json_t *post, int64_t now_ms)
 {
     const char *state = json_string_value(in(post, "link", "state"));
     struct jp_top_post *to = &top->post;
-    json_int_t boot_ms = json_integer_value(json_object_get(post, "boot_ms"));
+    int64_t boot_ms = whole(json_object_get(post, "boot_ms"));
 
     *to = (struct jp_top_post){.running = state && boot_ms > now_ms - JP_POSTING_OLD_MS};
     take_factor(top, to->running ? json_object_get(post, "factor") : NULL);
@@ -273,7 +283,7 @@ void jp_top_take_post(struct jp_top *top, const json_t *post, int64_t now_ms)
     to->link = strcmp(state, "connected") == 0 ? JP_TOP_LINK_CONNECTED
                : strcmp(state, "none") == 0    ? JP_TOP_LINK_NONE
                                                : JP_TOP_LINK_CONNECTING;
-    to->since_ms = json_integer_value(in(post, "link", "since_boot_ms"));
+    to->since_ms = whole(in(post, "link", "since_boot_ms"));
     copy(to->error, sizeof to->error, in(post, "link", "error"));
     take_status(to, json_object_get(post, "status"));
     to->register_known = milli(in(json_object_get(post, "registers"), "energy_j", "total"), &to->register_mj);

@@ -112,6 +112,13 @@ class ProbeTest(unittest.TestCase):
                          ["ina3221-42.2, ina3221-42.3", "Some Board"])
         self.assertIn("boards.md", seen["problems"][1]["remedy"])
 
+    def test_a_name_that_is_no_text_hides_no_problem(self):
+        make_tree.make("arm-unknown", self.root)
+        make_tree.put(self.root, "/proc/device-tree/model", b"Caf\xe9 \xc3\0")
+        seen = self.probe()
+        self.assertEqual(seen["board"]["name"], "Caf? ?")
+        self.assertIn("Caf? ?", [problem["where"] for problem in seen["problems"]])
+
     def test_this_machine_has_a_total_measured_or_modelled(self):
         self.root = ""
         done = subprocess.run([rig.SANITIZED, "probe", "--json", "-c", self.config], capture_output=True, text=True,
@@ -355,6 +362,9 @@ class Health(unittest.TestCase):
             self.assertIn(re.sub(r"\d+ s\b", "N s", line), re.sub(r"\d+ s\b", "N s", plain))  # two moments
         return [(fault["where"], fault["what"]) for fault in said["faults"]]
 
+    def faults_of_json(self):
+        return json.loads(self.ask("--json")[1])["faults"]
+
     def test_a_healthy_service_is_one_line(self):
         halves = self.halves()
         halves.tell()
@@ -388,6 +398,30 @@ class Health(unittest.TestCase):
         self.assertEqual(where, self.url)
         self.assertRegex(what, r"^not connected for 3\d\d s: refused$")
         self.assertIn("nothing is lost", self.ask()[1])
+
+    def test_what_post_passes_on_is_no_command_for_a_terminal(self):
+        halves = self.halves()
+        halves.link = {"state": "connecting", "since_boot_ms": halves.boot_ms - 300000,
+                       "error": "\x1b]0;owned\x07 \u009b2J " + 200 * "\u00e9"}
+        halves.status["lost"] = {"\x1b[2J": {"windows": 2}}
+        halves.tell()
+        self.assertEqual(len(self.faults_of_json()), 1)
+        status, plain = self.ask()
+        self.assertEqual(status, 1)
+        self.assertIn("?]0;owned? ?2J ", plain)
+        self.assertNotRegex(plain, "[\x00-\x09\x0b-\x1f\x7f-\x9f]")
+
+    def test_a_line_of_post_with_wild_numbers(self):
+        halves = self.halves()
+        least, most = -2**63, 2**63 - 1
+        halves.link = {"state": "connecting", "since_boot_ms": least, "error": None}
+        halves.status = {"pending": {"windows": most, "bytes": least}, "degraded": [7, None, "damaged"],
+                         "lost": {str(n): {"windows": most} for n in range(3)}, "refused": most}
+        halves.tell()
+        self.assertEqual([where for where, _what in self.faults()], [self.url, "post"])
+        halves.boot_ms = least
+        halves.tell()
+        self.assertRegex(self.faults()[0][1], "^post has said nothing for")
 
     def test_a_post_that_says_nothing(self):
         halves = self.halves()

@@ -351,6 +351,22 @@ static void post_is_not_believed_when_old(void **state)
     assert_true(top.post.running);
 }
 
+static void wild_numbers_of_post_are_none(void **state)
+{
+    (void)state;
+    run_a_while();
+    take_post("{'boot_ms': 9046000, 'link': {'state': 'connecting', 'since_boot_ms': -9223372036854775808}, 'status': "
+              "{'pending': {'windows': 9223372036854775807, 'bytes': -9223372036854775808}, 'refused': 1e300, 'lost': "
+              "{'a': {'windows': 9223372036854775807}, 'b': {'windows': 9223372036854775807}, 'c': {'windows': 3}}}}");
+    assert_true(top.post.running);
+    assert_int_equal(top.post.lost_windows, 3);
+    assert_int_equal(top.post.pending_windows, 0);
+    draw(120, 24);
+    holds("connecting for");
+    take_post("{'boot_ms': -9223372036854775808, 'link': {'state': 'connected'}}");
+    assert_false(top.post.running);
+}
+
 static void answers_of_another_kind_are_refused(void **state)
 {
     (void)state;
@@ -504,6 +520,7 @@ int main(void)
         cmocka_unit_test(registers_go_on_with_the_run_that_they_hold),
         cmocka_unit_test(the_power_mode_follows_the_run),
         cmocka_unit_test(post_is_not_believed_when_old),
+        cmocka_unit_test(wild_numbers_of_post_are_none),
         cmocka_unit_test(answers_of_another_kind_are_refused),
         cmocka_unit_test(strangers_cannot_talk_to_the_terminal),
         cmocka_unit_test(sparkline_runs_from_lowest_to_highest),
