@@ -7,7 +7,7 @@
 #include "discover.h"
 
 #define JP_REMEDY_PERMISSION                                                                                           \
-    "run as root, or give the service CAP_DAC_READ_SEARCH (the unit joulepost-meter.service has it)"
+    "run as root; for the service 60-joulepost.rules (udev) opens energy counters, and CAP_DAC_READ_SEARCH all files"
 
 #define JP_WHAT_WRONG_TRACE "this line of the trace is wrong"
 
