@@ -25,9 +25,11 @@ enum place { PLACE_UNKNOWN, PLACE_SAME, PLACE_OTHER };
 static enum place compare_place(const struct jp_board_sensor *sensor, const struct jp_board_channel *known,
                                 const struct jp_channel *info)
 {
+    if (sensor->chip[0] && info->chip[0] && strcmp(sensor->chip, info->chip) != 0)
+        return PLACE_OTHER;
     if (sensor->address < 0 || info->address < 0 || known->index <= 0 || info->index <= 0)
         return PLACE_UNKNOWN;
-    if (strcmp(sensor->chip, info->chip) != 0 || sensor->address != info->address || known->index != info->index)
+    if (sensor->address != info->address || known->index != info->index)
         return PLACE_OTHER;
     if (sensor->bus_node[0] && info->bus_node[0] && strcmp(sensor->bus_node, info->bus_node) != 0)
         return PLACE_OTHER;

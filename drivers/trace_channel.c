@@ -107,7 +107,7 @@ int jp_trace_take_channel(struct jp_trace *trace, char *rest)
         which++;
     if (which > JP_GAUGE)
         return jp_trace_wrong(trace, "a channel's kind is power, energy or gauge");
-    jp_channel_init(channel, (enum jp_kind)which, "replay", label);
+    jp_channel_init(channel, (enum jp_kind)which, "", label);
     channel->index = ++trace->count;
     for (char *pair = strtok_r(NULL, JP_TRACE_BLANK, &rest); pair; pair = strtok_r(NULL, JP_TRACE_BLANK, &rest))
         if (take_pair(channel, pair) < 0)

@@ -221,6 +221,25 @@ static void names_are_legal_and_their_own(void **state)
     assert_string_equal(problem("did not answer")->where, "same");
 }
 
+// Thor's profile knows no addresses: VIN is its INA238's, not that of a board somebody put beside it.
+static void a_label_on_another_chip_is_another_rail(void **state)
+{
+    (void)state;
+    put("/proc/device-tree/compatible", "nvidia,p3834-0008");
+    put("/sys/class/hwmon/hwmon0/name", "ina226\n");
+    put("/sys/class/hwmon/hwmon0/label", "VIN\n");
+    put("/sys/class/hwmon/hwmon0/power1_input", "1000000\n");
+    discover();
+    assert_string_equal(plan.board.id, "jetson-agx-thor");
+    assert_int_equal(plan.run.channel_count, 1);
+    assert_int_equal(plan.profile[0], -1);
+    assert_false(plan.run.total_known);
+    jp_plan_close(&plan);
+    put("/sys/class/hwmon/hwmon0/name", "ina238\n");
+    discover();
+    assert_true(plan.profile[0] >= 0 && plan.run.total_known && plan.run.total_scope == JP_SCOPE_BOARD);
+}
+
 static void an_alarm_watches_the_rail_at_its_place(void **state)
 {
     static const struct jp_driver *const drivers[] = {&alarmed, NULL};
@@ -294,6 +313,7 @@ int main(void)
         WITH_ROOT(the_l4t_release_and_power_mode_come_from_their_files),
         WITH_ROOT(the_device_name_is_the_same_for_everybody_and_another_for_another_serial),
         WITH_ROOT(names_are_legal_and_their_own),
+        WITH_ROOT(a_label_on_another_chip_is_another_rail),
         WITH_ROOT(an_alarm_watches_the_rail_at_its_place),
         WITH_ROOT(a_closed_sensor_is_told_with_its_remedy),
         WITH_ROOT(a_replayed_trace_takes_the_place_of_the_sensors),
