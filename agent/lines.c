@@ -7,9 +7,11 @@
 #include <string.h>
 #include <unistd.h>
 
+#define BYTES_MAX (16 << 20) // the /proc/cpuinfo of 8,192 processors
+
 struct buffer {
     char bytes[JP_LINE_MAX];
-    size_t used;
+    size_t used, total;
     bool skipping; // the rest of a line that was too long
 };
 
@@ -50,6 +52,9 @@ int jp_lines(const struct jp_site *site, const char *path, void (*each)(void *co
         if (got < 0 && errno != EINTR)
             rc = -errno;
         buffer.used += got > 0 ? (size_t)got : 0;
+        buffer.total += got > 0 ? (size_t)got : 0;
+        if (buffer.total > BYTES_MAX)
+            rc = -EFBIG;
         take(&buffer, got == 0, each, context);
     } while (rc == 0 && got != 0);
     close(fd);

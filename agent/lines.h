@@ -7,7 +7,8 @@
 
 #define JP_LINE_MAX 4096 // with its NUL; what a longer line has beyond is left out
 
-// Calls each(context, line) for every line, without its end. Allocates nothing. 0, or -errno of what stopped it.
+// Calls each(context, line) for every line, without its end. Allocates nothing. 0, or -errno of what stopped it
+// (-EFBIG beyond 16 MiB: a root of somebody else's may link to a file without an end).
 int jp_lines(const struct jp_site *site, const char *path, void (*each)(void *context, char *line), void *context);
 
 #endif

@@ -151,6 +151,24 @@ static char seen[16][8];
 static int seen_count;
 static size_t longest;
 
+static void nothing(void *context, char *line)
+{
+    (void)context;
+    (void)line;
+}
+
+static void a_file_without_an_end_has_one(void **state)
+{
+    char path[128];
+
+    (void)state;
+    snprintf(path, sizeof path, "%s/endless", root);
+    assert_int_equal(symlink("/dev/zero", path), 0);
+    alarm(20);
+    assert_int_equal(jp_lines(&site, "/endless", nothing, NULL), -EFBIG);
+    alarm(0);
+}
+
 static void see(void *context, char *line)
 {
     (void)context;
@@ -190,6 +208,7 @@ int main(void)
         WITH_ROOT(each_release_has_its_jetpack_or_none),
         WITH_ROOT(a_power_mode_has_the_name_of_the_machines_own_table),
         WITH_ROOT(a_status_that_makes_no_sense_is_no_mode),
+        WITH_ROOT(a_file_without_an_end_has_one),
         WITH_ROOT(lines_of_any_length_come_one_by_one),
     };
 
