@@ -9,13 +9,18 @@
 #include <stdlib.h>
 #include <string.h>
 
+#define RAM_MAX_KIB (1LL << 40) // a pebibyte: no machine has it
+
 static void read_memory_line(void *context, char *line)
 {
     int64_t *bytes = context;
     static const char key[] = "MemTotal:";
+    long long kib;
 
-    if (strncmp(line, key, sizeof key - 1) == 0)
-        *bytes = strtoll(line + sizeof key - 1, NULL, 10) * 1024;
+    if (strncmp(line, key, sizeof key - 1) != 0)
+        return;
+    kib = strtoll(line + sizeof key - 1, NULL, 10);
+    *bytes = kib > 0 && kib <= RAM_MAX_KIB ? kib * 1024 : 0;
 }
 
 static void read_release_line(void *context, char *line)

@@ -151,6 +151,27 @@ static char seen[16][8];
 static int seen_count;
 static size_t longest;
 
+static void memory_that_no_machine_has_is_unknown(void **state)
+{
+    static const struct {
+        const char *text;
+        int64_t bytes;
+    } cases[] = {{"MemTotal:       31734752 kB\n", 31734752LL * 1024},
+                 {"MemTotal: 9223372036854775807 kB\n", 0},
+                 {"MemTotal: -9000000000000000000 kB\n", 0},
+                 {"MemTotal: -4 kB\n", 0},
+                 {"MemTotal: x\n", 0},
+                 {"", 0}};
+
+    (void)state;
+    for (size_t i = 0; i < sizeof cases / sizeof cases[0]; i++) {
+        put("/proc/meminfo", cases[i].text);
+        discover();
+        assert_true(plan.run.facts.ram_bytes == cases[i].bytes);
+        jp_plan_close(&plan);
+    }
+}
+
 static void nothing(void *context, char *line)
 {
     (void)context;
@@ -208,6 +229,7 @@ int main(void)
         WITH_ROOT(each_release_has_its_jetpack_or_none),
         WITH_ROOT(a_power_mode_has_the_name_of_the_machines_own_table),
         WITH_ROOT(a_status_that_makes_no_sense_is_no_mode),
+        WITH_ROOT(memory_that_no_machine_has_is_unknown),
         WITH_ROOT(a_file_without_an_end_has_one),
         WITH_ROOT(lines_of_any_length_come_one_by_one),
     };
