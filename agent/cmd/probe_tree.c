@@ -69,6 +69,9 @@ void jp_probe_sensor(const struct jp_source *source, int i, char *out, size_t si
         snprintf(out, size, "%s-%x", info->chip, (unsigned)info->address);
     else
         snprintf(out, size, "%s", info->chip);
+    for (; *out; out++)
+        if (*out <= ' ' || *out > '~') // a chip's name may be anything too
+            *out = '?';
 }
 
 static void sensor_of(const struct jp_probe *probe, int channel, char *out, size_t size)
@@ -118,7 +121,7 @@ static void put_roles(const struct jp_run_channel *channel, char *text, size_t s
 
 static void put_calibration(const struct jp_run_channel *channel, int indent)
 {
-    if (channel->scale == 1 && channel->offset_uw == 0)
+    if (!jp_run_calibrated(channel))
         return;
     jp_page_paint(JP_PAGE_DIM);
     printf("%*scalibrated x%.6g %+.6g mW\n", indent, "", channel->scale, (double)channel->offset_uw / 1000.0);

@@ -187,8 +187,14 @@ class ProbeTest(unittest.TestCase):
         make_tree.put_proc(self.root, True, 2031616)
         make_tree.put_ina3221(self.root, "3-0042", "hwmon0", "i2c@fe804000",
                               [(name, 12000, 500, 10000), ("B", 5000, 100, 10000)], links=False)
+        make_tree.put_hwmon_power(self.root, "3-0045", "hwmon1", "i2c@fe804000", "ina226", None, 5000, 100, links=False)
+        chip = self.root + "/sys/bus/i2c/devices/3-0045/hwmon/hwmon1/name"
+        with open(chip, "wb") as file:
+            file.write(b"\033[31m\xe9\n")
         done = self.run_probe()
         self.assertNotIn("\033", done.stdout)
+        self.assertIn("  ?[31m?-45  ", done.stdout)
+        self.assertEqual({channel["sensor"] for channel in self.probe()["channels"]}, {"ina3221-42", "?[31m?-45"})
         self.assertIn("Evil ?[2J", done.stdout)
         lines = done.stdout.splitlines()
         at = lines.index("  " + name)
