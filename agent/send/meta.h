@@ -11,7 +11,8 @@
 // A new object to json_decref() (NULL: out of memory): device, board, gpu, cpu, ram_bytes, os, power_mode, channels,
 // total, factor, spool_id. Unknown facts are null. `spool_id` "" or NULL: null. The factor is null when
 // not known.
-json_t *jp_factor_json(const struct jp_factor *factor, double pue); // its `factor`: {g_per_kwh, ...} or null
 json_t *jp_meta_json(const struct jp_run *run, const struct jp_factor *factor, double pue, const char *spool_id);
+// Its `factor` alone: {g_per_kwh, ...} or null.
+json_t *jp_factor_json(const struct jp_factor *factor, double pue);
 
 #endif
