@@ -247,7 +247,7 @@ static void begin(struct meter *meter)
     plan_sampler(meter);
     jp_alarms_init(&meter->alarms, meter->in->plan, &meter->record);
     meter->mode = meter->in->plan->power_mode;
-    meter->has_modes = meter->in->site && jp_power_mode_here(meter->in->site);
+    meter->has_modes = meter->in->site && !jp_site_is_trace(meter->in->site) && jp_power_mode_here(meter->in->site);
     bridge(meter);
     jp_sampler_start(&meter->sampler);
     meter->answers.window_ns = meter->in->clock->mono_ns(meter->in->clock);

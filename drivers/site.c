@@ -37,12 +37,17 @@ int jp_site_path(const struct jp_site *site, const char *path, char *out, size_t
     return length < 0 || (size_t)length >= size ? -ENAMETOOLONG : 0;
 }
 
-// Below a file there is no path: such a root is a trace, or the tree is strange.
-static bool is_below_trace(const struct jp_site *site, int error)
+bool jp_site_is_trace(const struct jp_site *site)
 {
     struct stat st;
 
-    return error == ENOTDIR && stat(site->root, &st) == 0 && S_ISREG(st.st_mode);
+    return site->root[0] && stat(site->root, &st) == 0 && S_ISREG(st.st_mode);
+}
+
+// Below a file there is no path: such a root is a trace, or the tree is strange.
+static bool is_below_trace(const struct jp_site *site, int error)
+{
+    return error == ENOTDIR && jp_site_is_trace(site);
 }
 
 int jp_site_open(const struct jp_site *site, const char *path)

@@ -8,6 +8,7 @@
 #ifndef JP_SITE_H
 #define JP_SITE_H
 
+#include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
 
@@ -18,6 +19,9 @@ struct jp_site {
 // Writes root + path into out. 0, -ENAMETOOLONG, or -EINVAL for a path that does not begin with "/" or
 // climbs with "..".
 int jp_site_path(const struct jp_site *site, const char *path, char *out, size_t size);
+
+// Whether the root is a captured trace: nothing in it changes, and opening a file of it allocates.
+bool jp_site_is_trace(const struct jp_site *site);
 
 // Opens a file for reading, close-on-exec. The descriptor, or -errno.
 int jp_site_open(const struct jp_site *site, const char *path);

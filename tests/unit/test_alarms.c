@@ -371,6 +371,21 @@ static void a_change_of_the_power_mode_is_an_event_and_run_says_the_present_one(
     assert_int_equal(allocations, 0);
 }
 
+static void the_mode_of_a_trace_is_not_looked_for_again(void **state)
+{
+    char path[128];
+
+    (void)state;
+    put("/trace", "joulepost-trace 2\nfile /etc/nvpmodel.conf < POWER_MODEL ID=2 NAME=A >\n"
+                  "file /var/lib/nvpmodel/status pmode:0002\nperiod_ms 200\nchannel VDD_IN power\nrows\n0 0 1\n");
+    snprintf(path, sizeof path, "%s/trace", dir);
+    site.root = path;
+    assert_true(jp_power_mode_here(&site));
+    live(30);
+    site.root = dir;
+    assert_int_equal(allocations, 0);
+}
+
 static void write_status_late(int second)
 {
     if (second == 3)
@@ -399,6 +414,7 @@ int main(void)
                                         tear_down),
         cmocka_unit_test_setup_teardown(a_change_of_the_power_mode_is_an_event_and_run_says_the_present_one, set_up,
                                         tear_down),
+        cmocka_unit_test_setup_teardown(the_mode_of_a_trace_is_not_looked_for_again, set_up, tear_down),
         cmocka_unit_test_setup_teardown(a_mode_that_is_set_late_in_boot_is_seen, set_up, tear_down),
     };
 
