@@ -129,11 +129,12 @@ void jp_top_note_put(struct jp_top_page *page, enum jp_top_note note)
 // Gauges -----------------------------------------------------------------------------------------
 // One group a unit; a name that ends with what the group says is shown without it.
 static const struct group {
-    const char *label, *unit, *suffix;
+    const char *label, *unit, *suffixes[4];
     int width; // of a value
 } groups[] = {
-    {"state", "", "", 3}, // first: it is seen when something is wrong
-    {"load", "%", "_load", 5}, {"clock", "MHz", "_freq", 8}, {"heat", "C", "_temp", 7}, {"gauges", NULL, "", 12},
+    {"state", "", {NULL}, 3}, // first: it is seen when something is wrong
+    {"load", "%", {"_load"}, 5},  {"clock", "MHz", {"_freq"}, 8}, {"heat", "C", {"_temp", "-therm", "-thermal"}, 7},
+    {"gauges", NULL, {NULL}, 12},
 };
 #define GROUPS ((int)(sizeof groups / sizeof groups[0]))
 
@@ -152,12 +153,21 @@ static bool is_quiet(const struct jp_top_gauge *gauge)
     return gauge->unit[0] == '\0' && gauge->known && gauge->milli == 0;
 }
 
+static bool ends_with(const char *name, const char *end)
+{
+    size_t length = strlen(name), size = strlen(end);
+
+    return length > size && strcmp(name + length - size, end) == 0;
+}
+
 static int name_length(const struct jp_top_gauge *gauge, int group)
 {
-    size_t length = strlen(gauge->name), suffix = strlen(groups[group].suffix);
+    int length = (int)strlen(gauge->name);
 
-    return (int)(length > suffix && strcmp(gauge->name + length - suffix, groups[group].suffix) == 0 ? length - suffix
-                                                                                                     : length);
+    for (const char *const *suffix = groups[group].suffixes; *suffix; suffix++)
+        if (ends_with(gauge->name, *suffix))
+            return length - (int)strlen(*suffix);
+    return length;
 }
 
 // The columns of a gauge of this group, 0 without one that is shown.
@@ -218,6 +228,22 @@ static void put_gauge(struct jp_top_page *page, const struct jp_top_gauge *gauge
     jp_ink_before(ink, style, text, end);
 }
 
+// All states are quiet: what is not going on, of what is watched here.
+static void put_quiet(const struct jp_top *top, int quiet, struct jp_ink *ink)
+{
+    bool throttling = false, alarm = false;
+
+    for (int i = 0; i < top->gauge_count; i++) {
+        throttling |= is_quiet(&top->gauges[i]) && strncmp(top->gauges[i].name, "throttle_", 9) == 0;
+        alarm |= is_quiet(&top->gauges[i]) && ends_with(top->gauges[i].name, "_alarm");
+    }
+    if (throttling || alarm)
+        jp_ink_say(ink, JP_INK_DIM, "%s%s%s", throttling ? "no throttling" : "", throttling && alarm ? ", " : "",
+                   alarm ? "no over-current" : "");
+    else
+        jp_ink_say(ink, JP_INK_DIM, "%d quiet", quiet);
+}
+
 // Up to `lines` lines; how many there were.
 static int put_group(struct jp_top_page *page, int group, int lines)
 {
@@ -232,7 +258,7 @@ static int put_group(struct jp_top_page *page, int group, int lines)
     jp_ink_put(ink, JP_INK_DIM, groups[group].label);
     if (loud == 0) {
         jp_ink_to(ink, x + LABEL);
-        jp_ink_say(ink, JP_INK_DIM, "%d quiet", quiet);
+        put_quiet(top, quiet, ink);
     }
     for (int i = 0; i < top->gauge_count; i++) {
         if (group_of(&top->gauges[i]) != group || is_quiet(&top->gauges[i]))

@@ -31,8 +31,8 @@ static const char meta_text[] =
     "{'name': 'ram', 'roles': [], 'part_of': null, 'method': 'modelled'}], "
     "'total': {'scope': 'module', 'method': 'measured', 'channels': ['VDD_GPU_SOC', 'VDD_CPU_CV', 'VIN_SYS_5V0']}, "
     "'gauges': [{'name': 'cpu_load', 'unit': '%'}, {'name': 'gpu_load', 'unit': '%'}, {'name': 'gpu_freq', 'unit': "
-    "'MHz'}, {'name': 'tj_temp', 'unit': 'C'}, {'name': 'cpu_temp', 'unit': 'C'}, {'name': 'oc1', 'unit': null}, "
-    "{'name': 'oc2', 'unit': null}]}";
+    "'MHz'}, {'name': 'tj-thermal', 'unit': 'C'}, {'name': 'x86_pkg_temp', 'unit': 'C'}, "
+    "{'name': 'throttle_gpu', 'unit': null}, {'name': 'VIN_SYS_5V0_alarm', 'unit': null}]}";
 
 static const char post_text[] =
     "{'boot_ms': 9046000, 'pid': 7, 'link': {'state': 'connected', 'since_boot_ms': 1002000, 'error': null}, "
@@ -91,7 +91,8 @@ static void window(int seq, double gpu, double cpu)
         "'VDD_CPU_CV': %.3f, 'VIN_SYS_5V0': 3.012, 'VDDQ_VDD2_1V8AO': null, 'ram': 1.5, 'total': %.3f}, 'energy_j': "
         "{'VDD_GPU_SOC': 72005.5, 'VDD_CPU_CV': 999.999, 'VIN_SYS_5V0': 24238, 'VDDQ_VDD2_1V8AO': null, 'ram': "
         "12000, 'total': 97243.499}, 'cause': {'VDDQ_VDD2_1V8AO': 'read_error'}, 'gauges': {'cpu_load': 3.6, "
-        "'gpu_load': 100, 'gpu_freq': 1300.5, 'tj_temp': 47.53, 'cpu_temp': null, 'oc1': 0, 'oc2': 0}, 'task': "
+        "'gpu_load': 100, 'gpu_freq': 1300.5, 'tj-thermal': 47.53, 'x86_pkg_temp': null, 'throttle_gpu': 0, "
+        "'VIN_SYS_5V0_alarm': 0}, 'task': "
         "'bench'}",
         seq, gpu, cpu, gpu + cpu + 3.012);
     assert_int_equal(take_live(text), 0);
@@ -287,16 +288,22 @@ static void board_without_a_total_says_so(void **state)
     assert_int_equal(top.row_count, 2);
 }
 
-static void alarms_are_told_and_quiet_ones_counted(void **state)
+static void alarms_are_told_and_quiet_ones_named(void **state)
 {
     (void)state;
     run_a_while();
     draw(80, 24);
-    holds("state    2 quiet");
+    holds("state    no throttling, no over-current");
     top.gauges[6].milli = 1000;
     draw(80, 24);
-    holds("state    oc2   1");
-    lacks("oc1");
+    holds("state    VIN_SYS_5V0_alarm   1");
+    lacks("throttl");
+    top.gauges[6].known = false; // nobody knows
+    draw(80, 24);
+    lacks("over-current");
+    top.gauge_count = 6;
+    draw(80, 24);
+    holds("state    no throttling\n");
 }
 
 // post tells its registers now and then; what the run has used since is added, as is its CO2e.
@@ -516,7 +523,7 @@ int main(void)
         cmocka_unit_test(unknown_is_never_zero),
         cmocka_unit_test(agent_that_went_away_leaves_no_power),
         cmocka_unit_test(board_without_a_total_says_so),
-        cmocka_unit_test(alarms_are_told_and_quiet_ones_counted),
+        cmocka_unit_test(alarms_are_told_and_quiet_ones_named),
         cmocka_unit_test(registers_go_on_with_the_run_that_they_hold),
         cmocka_unit_test(the_power_mode_follows_the_run),
         cmocka_unit_test(post_is_not_believed_when_old),
