@@ -287,7 +287,9 @@ static void apply_calibration(struct jp_plan *plan, const struct jp_calibration 
         return;
     }
     jp_plan_problem(plan, "calibration names a channel that is not here", calibration->channel,
-                    "use a name that `joulepost probe` lists");
+                    strcmp(calibration->channel, "total") == 0
+                        ? "the total is a sum: calibrate the channels that make it"
+                        : "use a name that `joulepost probe` lists");
 }
 
 void jp_channels_finish(struct jp_plan *plan, const struct jp_config *config)

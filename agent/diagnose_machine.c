@@ -84,7 +84,11 @@ static int ignore(void *context, const char *name)
 
 static void check_measured(struct jp_plan *plan, const struct jp_site *site)
 {
-    if (is_generic(plan, "generic-x86") && jp_site_list(site, "/sys/class/powercap", ignore, NULL) == 0)
+    if (!is_generic(plan, "generic-x86") && !is_generic(plan, "generic-arm") && plan->board.sensor_count == 0)
+        jp_plan_problem(plan, "nothing is measured: this board has no power sensor", plan->run.facts.board_name,
+                        "take the models as they are, or put a sensor before its input and describe it in a board file "
+                        "(docs/boards.md)");
+    else if (is_generic(plan, "generic-x86") && jp_site_list(site, "/sys/class/powercap", ignore, NULL) == 0)
         jp_plan_problem(
             plan, "nothing is measured: powercap is here and has no energy counter", "/sys/class/powercap",
             "modprobe intel_rapl_msr (Intel and AMD); a virtual machine has none: take the models as they are");
@@ -160,11 +164,37 @@ static void check_place(struct jp_plan *plan, const struct jp_config *config)
                     "correct it, or set location.intensity_g_per_kwh");
 }
 
+// What a board file's `match` has to say for this machine.
+static void tell_no_profile(struct jp_plan *plan, const struct jp_site *site)
+{
+    char names[2048], remedy[200] = "write a board file (docs/boards.md), and set board.name to its name";
+    int length = jp_site_read(site, DEVICE_TREE "/compatible", names, sizeof names), at = 0;
+
+    while (at < length && (names[at] == '\0' || strstr(names + at, "-as-"))) // an emulated module's matches nothing
+        at += (int)strlen(names + at) + 1;
+    if (at < length)
+        snprintf(remedy, sizeof remedy, "write a board file with match = ( \"%.90s\" ) (docs/boards.md)", names + at);
+    else if (jp_site_read(site, "/sys/class/dmi/id/product_name", names, sizeof names) > 0)
+        snprintf(remedy, sizeof remedy, "write a board file with match = ( \"dmi:%.90s\" ) (docs/boards.md)", names);
+    jp_plan_problem(plan, "no profile for this board: its rails are shown, and there is no total",
+                    plan->run.facts.board_name, remedy);
+}
+
+static bool is_below(const char *path, const char *folder)
+{
+    size_t length = strlen(folder);
+
+    return strncmp(path, folder, length) == 0 && (path[length] == '/' || path[length] == '\0');
+}
+
 static void check_paths(struct jp_plan *plan, const struct jp_config *config)
 {
     if (!on_tmpfs(config->paths_hot))
         jp_plan_problem(plan, "the hot path is not on tmpfs: every window would be written to a disk",
-                        config->paths_hot, "set paths.hot to a folder below /run or /dev/shm");
+                        config->paths_hot,
+                        is_below(config->paths_hot, "/run") || is_below(config->paths_hot, "/dev/shm")
+                            ? "mount a tmpfs there (a container: --tmpfs), or set paths.hot to a folder on one"
+                            : "set paths.hot to a folder below /run or /dev/shm");
     if (on_tmpfs(config->paths_spool))
         jp_plan_problem(plan, "the durable spool is on tmpfs: a reboot takes all that waits", config->paths_spool,
                         "set paths.spool to a folder on a disk");
@@ -191,8 +221,7 @@ void jp_diagnose_machine(struct jp_plan *plan, const struct jp_site *site, const
     if (!measured && !missing && !hidden && !permission_told(plan) && !jp_diagnose_replayed(plan))
         check_measured(plan, site);
     if (measured && !hidden && !plan->run.total_known && plan->board.channel_count == 0)
-        jp_plan_problem(plan, "no profile for this board: its rails are shown, and there is no total",
-                        plan->run.facts.board_name, "write a board file (docs/boards.md)");
+        tell_no_profile(plan, site);
     check_gpu(plan, config);
     check_power_mode(plan);
     check_place(plan, config);

@@ -239,7 +239,7 @@ static void tell_unknown_drivers(const struct jp_discovery *how, struct jp_plan 
             known = known || strcmp(how->drivers[j]->name, how->config->drivers[i]) == 0;
         if (!known)
             jp_plan_problem(plan, "the configuration asks for a driver this program does not have",
-                            how->config->drivers[i], "correct the key \"drivers\" (docs/boards.md lists the names)");
+                            how->config->drivers[i], "correct the key \"drivers\" (docs/drivers.md lists the names)");
     }
 }
 

@@ -126,7 +126,7 @@ class BoardsTest(unittest.TestCase):
         self.assertEqual((seen["total"]["scope"], seen["total"]["method"], sorted(seen["total"]["channels"])),
                          (scope, "modelled" if modelled else "measured", sorted(members)))
         self.assertEqual([problem["what"] for problem in seen["problems"]],
-                         ["nothing is measured on this machine"] if modelled else [])
+                         ["nothing is measured: this board has no power sensor"] if modelled else [])
         if not modelled:
             self.assertIn("gpu_load", seen["drivers"])
             self.assertEqual([channel["name"] for channel in seen["channels"] if channel["power_w"] is None], [])

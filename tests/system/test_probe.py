@@ -128,6 +128,17 @@ class ProbeTest(unittest.TestCase):
         for channel in seen["channels"]:
             self.assertEqual("tdp_w" in channel, channel["method"] == "modelled")
 
+    def test_a_hot_path_below_run_that_is_on_a_disk_is_not_sent_to_run(self):
+        self.root = ""
+        config = self.scratch.write("run.conf", 'paths = { hot = "/run/joulepost-nowhere"; };\n')
+        done = subprocess.run([rig.SANITIZED, "probe", "--json", "-c", config], capture_output=True, text=True, timeout=30,
+                              check=True)
+        told = [p["remedy"] for p in json.loads(done.stdout)["problems"] if p["where"] == "/run/joulepost-nowhere"]
+        if subprocess.run(["stat", "-f", "-c", "%T", "/run"], capture_output=True, text=True, check=True).stdout == "tmpfs\n":
+            self.assertEqual(told, [])
+        else:
+            self.assertIn("mount a tmpfs there", told[0])
+
     def test_broken_files_cost_their_own_channel_only(self):
         make_tree.make("agx-orin-jp6", self.root)
         for text in "", "-", "abc", "99999999999999999999", "12 34":

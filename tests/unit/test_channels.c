@@ -10,14 +10,16 @@ static void calibration_is_applied_and_an_unknown_channel_is_told(void **state)
 {
     (void)state;
     tree("orin-nano");
-    config.calibration_count = 2;
+    config.calibration_count = 3;
     config.calibrations[0] = (struct jp_calibration){.channel = "VDD_IN", .scale = 1.02, .offset_uw = 420000};
     config.calibrations[1] = (struct jp_calibration){.channel = "VDD_OUT", .scale = 1.02};
+    config.calibrations[2] = (struct jp_calibration){.channel = "total", .scale = 1.02};
     discover();
     assert_true(channel("VDD_IN")->scale == 1.02);
     assert_int_equal(channel("VDD_IN")->offset_uw, 420000);
     assert_true(channel("VDD_SOC")->scale == 1.0);
     assert_string_equal(problem("calibration")->where, "VDD_OUT");
+    assert_non_null(strstr(problem("calibration")[1].remedy, "calibrate the channels"));
 }
 
 // A scale belongs to a counter as to a rail; an offset would be a power that nobody measured.

@@ -110,7 +110,7 @@ static void an_unknown_board_has_rails_and_no_total(void **state)
     assert_string_equal(plan.run.facts.board_name, "Some Board");
     assert_false(plan.run.facts.board_verified);
     diagnose();
-    assert_non_null(problem("no profile for this board"));
+    assert_non_null(strstr(problem("no profile for this board")->remedy, "match = ( \"example,some-board\" )"));
 }
 
 static void an_unknown_tegra_and_an_emulation_tree_get_no_total(void **state)
@@ -332,6 +332,7 @@ static void a_listed_driver_is_the_only_one_and_a_wrong_one_is_told(void **state
     assert_false(plan.run.total_known);
     assert_int_equal(plan.driver_count, 1);
     assert_string_equal(problem("does not have")->where, "no_such_driver");
+    assert_non_null(strstr(problem("does not have")->remedy, "docs/drivers.md"));
     jp_plan_close(&plan);
     strcpy(config.drivers[1], "ina3221_hwmon");
     discover();
