@@ -46,6 +46,7 @@ static const struct file files[] = {
       {.begins = "CPU part"},
       {.begins = "vendor_id", .once = true},
       {.begins = "model name", .once = true}}},
+    {"/proc/stat", {{.begins = "cpu ", .once = true}}}, // for the model of the processors, where nothing is measured
     {"/proc/meminfo", {{.begins = "MemTotal", .once = true}}},
     {"/etc/os-release", {{.begins = "PRETTY_NAME=", .once = true}}},
     {"/etc/nv_tegra_release", {{.begins = "# R", .once = true}}},

@@ -165,7 +165,9 @@ class RoundTrip(Scene):
         self.assertIn("no sensor answers here", self.refuse(root))
         make_tree.put_proc(root, False, 1000000)
         self.assertIn("nothing here measures power", self.capture(root))
-        self.assertEqual([one["method"] for one in self.probe(root)["channels"]], ["modelled", "modelled"])
+        live, replayed = self.probe(root), self.probe(self.trace)
+        self.assertEqual([one["method"] for one in live["channels"]], ["modelled", "modelled"])
+        self.assertEqual((replayed["channels"], replayed["total"]), (live["channels"], live["total"]))
         self.assertIn("source cpu_load", self.header())
         self.assertNotIn("estimate", "".join(self.header()))
 
