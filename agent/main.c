@@ -2,6 +2,7 @@
 // The program: one verb, one file of cmd/.
 #define _GNU_SOURCE
 #include "cmd.h"
+#include "options.h"
 
 #include <fcntl.h>
 #include <signal.h>
@@ -38,7 +39,7 @@ static int help(void)
         printf("  %-8s %s\n", verbs[i].name, verbs[i].what);
     printf("\njoulepost VERB --help tells its flags.\n"
            "Exit status: 0 done, 1 failed, 64 usage, 78 configuration.\n");
-    return fflush(stdout) == 0 ? JP_EXIT_DONE : JP_EXIT_FAILED;
+    return jp_options_printed(NULL);
 }
 
 static int usage(const char *verb)

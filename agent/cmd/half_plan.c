@@ -4,6 +4,7 @@
 
 #include "cmd.h"
 #include "discover.h"
+#include "options.h"
 
 #include <stdio.h>
 #include <stdlib.h>
@@ -74,5 +75,5 @@ int jp_half_print_plan(const struct jp_half_setup *setup)
         printf("# publishes nothing: no mqtt.url, a logger\n");
     jp_plan_close(plan);
     free(plan);
-    return JP_EXIT_DONE;
+    return jp_options_printed(NULL);
 }

@@ -119,6 +119,17 @@ static int tidy_root(const char *verb, struct jp_options *options)
     return JP_OPTIONS_GO;
 }
 
+int jp_options_printed(const char *verb)
+{
+    errno = 0;
+    if (fflush(stdout) == 0 && !ferror(stdout))
+        return JP_EXIT_DONE;
+    if (errno != EPIPE)
+        fprintf(stderr, "joulepost%s%s: cannot write%s%s\n", verb ? " " : "", verb ? verb : "", errno ? ": " : "",
+                errno ? strerror(errno) : "");
+    return JP_EXIT_FAILED;
+}
+
 int jp_options_read(int argc, char **argv, unsigned allowed, const char *help, struct jp_options *options)
 {
     const struct flag *flag;
@@ -137,7 +148,7 @@ int jp_options_read(int argc, char **argv, unsigned allowed, const char *help, s
         }
         if (strcmp(argv[i], "--help") == 0 || strcmp(argv[i], "-h") == 0) {
             fputs(help, stdout);
-            return fflush(stdout) == 0 ? JP_EXIT_DONE : JP_EXIT_FAILED;
+            return jp_options_printed(argv[0]);
         }
         flag = find(argv[i], allowed, &value);
         if (!flag)

@@ -38,6 +38,10 @@ struct jp_options {
 // `help` on stdout (0), or one line on stderr names what is wrong and what is allowed (64).
 int jp_options_read(int argc, char **argv, unsigned allowed, const char *help, struct jp_options *options);
 
+// The last of what `verb` prints on stdout goes out. JP_EXIT_DONE, or JP_EXIT_FAILED, which is said on stderr unless it
+// is that the reader went away. `verb` NULL: the program.
+int jp_options_printed(const char *verb);
+
 struct jp_config;
 
 // Loads what -c names, or the default path if it is there, into `config`, says on stderr what is wrong.

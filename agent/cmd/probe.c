@@ -95,13 +95,13 @@ static int print_json(const struct jp_probe *probe)
 
     json_decref(root);
     putchar('\n');
-    return rc == 0 && fflush(stdout) == 0 ? JP_EXIT_DONE : JP_EXIT_FAILED;
+    return rc == 0 || ferror(stdout) ? jp_options_printed("probe") : JP_EXIT_FAILED;
 }
 
 static int print_screen(const struct jp_probe *probe)
 {
     jp_probe_screen(probe);
-    return fflush(stdout) == 0 ? JP_EXIT_DONE : JP_EXIT_FAILED;
+    return jp_options_printed("probe");
 }
 
 static int take_look(const struct jp_options *options, struct jp_probe *probe)

@@ -316,5 +316,5 @@ int jp_probe_health(const struct jp_options *options)
     json_decref(health.health);
     json_decref(health.live);
     json_decref(health.post);
-    return ok && written == 0 && fflush(stdout) == 0 ? JP_EXIT_DONE : JP_EXIT_FAILED;
+    return jp_options_printed("probe") == JP_EXIT_DONE && ok && written == 0 ? JP_EXIT_DONE : JP_EXIT_FAILED;
 }

@@ -22,5 +22,5 @@ int jp_cmd_version(int argc, char **argv)
         printf("{\"version\": \"%s\", \"features\": {\"mqtt\": %s, \"tls\": %s}}\n", JOULEPOST_VERSION, mqtt, mqtt);
     else
         printf("joulepost %s\n", JOULEPOST_VERSION);
-    return fflush(stdout) == 0 ? JP_EXIT_DONE : JP_EXIT_FAILED;
+    return jp_options_printed(argv[0]);
 }

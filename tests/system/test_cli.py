@@ -86,8 +86,11 @@ class Answers(unittest.TestCase):
 
     def test_a_closed_stdout_is_a_failure(self):
         with open("/dev/full", "w", encoding="utf-8") as full:
-            for args in (("version",), ("--help",), ("agent", "--help")):
-                self.assertEqual(subprocess.run([PROGRAM, *args], stdout=full, check=False).returncode, 1)
+            for args in (("version",), ("--help",), ("agent", "--help"), ("probe",), ("probe", "--json"),
+                         ("agent", "--check"), ("probe", "--health", "--json")):
+                done = subprocess.run([PROGRAM, *args], stdout=full, stderr=subprocess.PIPE, text=True, check=False)
+                self.assertEqual(done.returncode, 1, args)
+                self.assertRegex(done.stderr, r"(?m)^joulepost.*: cannot write.*$", args)
 
 
 class Agent(Scratch):
