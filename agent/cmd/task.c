@@ -69,8 +69,12 @@ static int refused(const struct jp_config *config, int rc)
     if (rc == -ENOENT || rc == -ECONNREFUSED)
         fprintf(stderr, "joulepost task: no agent runs with paths.hot = %s; start it, or name its file with -c\n",
                 config->paths_hot);
+    else if (rc == -EACCES || rc == -EPIPE || rc == -ECONNRESET)
+        fprintf(stderr,
+                "joulepost task: %s/control is for root and its own group; run task as root or join that group\n",
+                config->paths_hot);
     else
-        fprintf(stderr, "joulepost task: %s/control: %s\n", config->paths_hot, strerror(-rc));
+        fprintf(stderr, "joulepost task: %s/control: %s; look at the agent's log\n", config->paths_hot, strerror(-rc));
     return JP_EXIT_FAILED;
 }
 

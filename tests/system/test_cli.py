@@ -178,6 +178,11 @@ class Agent(Scratch):
         agent = self.start("agent", "-c", path)
         self.both(agent)
         self.assertTrue(eventually(lambda: run("task", "-c", path, "start", "job").returncode == 0), self.log())
+        if os.geteuid() == 0:
+            os.chmod(path, 0o644)
+            other = subprocess.run(["setpriv", "--reuid=65533", "--regid=65533", "--clear-groups", PROGRAM, "task", "start",
+                                    "job", "-c", path], capture_output=True, text=True, check=False)
+            self.assertEqual((other.returncode, "join that group" in other.stderr), (1, True), other.stderr)
         twice = run("task", "stop", "other", "-c", path)
         self.assertEqual((twice.returncode, twice.stdout), (1, ""))
         self.assertEqual(run("task", "stop", "job", "-c", path).returncode, 0)
