@@ -26,7 +26,7 @@ static void on_signal(int number)
     int saved = errno;
     char byte = (char)number;
 
-    if (number == SIGINT || number == SIGTERM || number == SIGHUP)
+    if (number == SIGINT || number == SIGTERM || number == SIGHUP || number == SIGQUIT)
         ending = 1;
     if (write(wake, &byte, 1) < 0)
         errno = 0; // it is full of others
@@ -103,6 +103,7 @@ int jp_screen_open(struct jp_screen *screen, bool full)
     if (sigaction(SIGHUP, NULL, &before) == 0 && before.sa_handler != SIG_IGN)
         sigaction(SIGHUP, &action, NULL);
     if (full) {
+        sigaction(SIGQUIT, &action, NULL); // its core would be left on a terminal of ours
         sigaction(SIGWINCH, &action, NULL);
         sigaction(SIGTSTP, &action, NULL);
     }

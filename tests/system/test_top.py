@@ -152,7 +152,8 @@ class Screen(Top):
 
     def test_whatever_ends_it_leaves_the_terminal_as_it_was(self):
         self.agent()
-        endings = {"Ctrl-C": lambda one: one.type("\x03"), "TERM": lambda one: os.kill(one.pid, signal.SIGTERM),
+        endings = {"Ctrl-C": lambda one: one.type("\x03"), "Ctrl-\\": lambda one: one.type("\x1c"),
+                   "TERM": lambda one: os.kill(one.pid, signal.SIGTERM),
                    "HUP": lambda one: os.kill(one.pid, signal.SIGHUP)}
         terminals = {name: self.terminal() for name in endings}
         for name, terminal in terminals.items():
