@@ -163,8 +163,12 @@ uninstall_all() {
   rmdir "$root$(dirname "$no_user_ns")" 2>/dev/null || true
   ! runs_systemd || systemctl daemon-reload
   ! is_live || ! has udevadm || udevadm control --reload || true
-  say "removed. Kept: the spool $root/var/lib/joulepost, $root/etc/joulepost, the users. Remove them with"
-  say "  rm -r /var/lib/joulepost /etc/joulepost; userdel joulepost-meter; userdel joulepost-post; groupdel joulepost"
+  if is_live; then
+    say "removed. Kept: the spool /var/lib/joulepost, /etc/joulepost, the users. Remove them with"
+    say "  rm -r /var/lib/joulepost /etc/joulepost; userdel joulepost-meter; userdel joulepost-post; groupdel joulepost"
+  else
+    say "removed below $root; $root/etc/joulepost and $root/var/lib/joulepost stay"
+  fi
 }
 
 case "${1:-} $#" in
