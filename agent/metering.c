@@ -218,7 +218,9 @@ static int open_record(struct meter *meter)
     if (rc >= 0)
         rc = jp_record_open(record, meter->in->entropy, &meter->bridge);
     if (rc)
-        jp_log_error("%s: %s", config->paths_hot, strerror(-rc));
+        jp_log_error("%s: %s%s", config->paths_hot, strerror(-rc),
+                     rc == -ENOSPC ? "; make room on its file system, or set paths.hot to a folder of another tmpfs"
+                                   : "");
     return rc;
 }
 

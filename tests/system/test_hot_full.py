@@ -29,6 +29,16 @@ class HotFull(unittest.TestCase):
                 pass
         return path
 
+    def test_a_hot_path_without_room_at_the_start_says_what_to_do(self):
+        scratch = Scratch()
+        self.addCleanup(scratch.close)
+        board = X86(scratch)
+        self.addCleanup(board.close)
+        meter = Agent({"paths.hot": self.full_disk(scratch)}, root=board.root, verb="meter", scratch=scratch)
+        self.addCleanup(meter.close)
+        self.assertEqual(meter.process.wait(timeout=20), 1)
+        self.assertRegex(meter.said(), "full: No space left on device; make room on its file system, or set paths.hot")
+
     def test_every_millijoule_is_a_window_or_counted_in_a_gap(self):
         scratch = Scratch()
         self.addCleanup(scratch.close)
