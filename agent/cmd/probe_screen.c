@@ -106,14 +106,14 @@ static void gauge_text(const struct jp_probe *probe, int i, char *out, size_t si
                  gauge->unit[0] ? " " : "", gauge->unit);
 }
 
-// The order of gauges: states that are on, loads, temperatures, the rest; -1 for a state that is quiet.
+// The order of gauges: states that are on, loads, clocks, temperatures, the rest; -1 for a state that is quiet.
 static int turn_of(const struct jp_probe *probe, int i)
 {
     const char *unit = probe->plan.run.gauges[i].unit;
 
     if (unit[0] == '\0')
         return probe->now.gauge_known[i] && probe->now.gauge[i] == 0 ? -1 : 0;
-    return strcmp(unit, "%") == 0 ? 1 : strcmp(unit, "C") == 0 ? 2 : 3;
+    return strcmp(unit, "%") == 0 ? 1 : strcmp(unit, "MHz") == 0 ? 2 : strcmp(unit, "C") == 0 ? 3 : 4;
 }
 
 // As many as two lines hold.
@@ -122,7 +122,7 @@ static void put_gauges(const struct jp_probe *probe)
     char text[2 * (JP_PAGE_WIDTH - JP_PAGE_TITLE)] = "", one[80];
     int left = 0;
 
-    for (int turn = 0; turn < 4; turn++)
+    for (int turn = 0; turn < 5; turn++)
         for (int i = 0; i < probe->plan.run.gauge_count; i++) {
             if (turn_of(probe, i) != turn)
                 continue;

@@ -21,6 +21,7 @@ from concurrent.futures import ThreadPoolExecutor
 import rig
 
 sys.path.insert(0, os.path.join(rig.TREE, "tests", "fixtures"))
+import boards  # noqa: E402  (found by the line above)
 import broken  # noqa: E402  (found by the line above)
 import make_tree  # noqa: E402
 
@@ -151,6 +152,10 @@ class ProbeTest(unittest.TestCase):
                 self.assertEqual([problem["where"] for problem in seen["problems"]], ["VDD_CPU_CV"])
         os.unlink(self.root + CHIP + "/curr1_input")
         self.assertEqual(self.watts(self.probe())["VIN_SYS_5V0"], 3.472)
+
+    def test_of_many_gauges_loads_and_clocks_come_first(self):
+        boards.make("jetson-agx-orin", 6, self.root)
+        self.assertRegex(self.run_probe().stdout, r"\n  gauges   cpu_load \d+ %, gpu_load 25 %, gpu_freq \d+ MHz, cpu-thermal")
 
     def test_plain_output_is_one_screen(self):
         make_tree.make("agx-orin-jp6", self.root)
