@@ -35,7 +35,7 @@ struct advice {
 
 static const struct advice of_meter[] = {
     {"hot_full", "paths.hot is full: new windows are folded into a gap",
-     "see why post does not take windows away, or set hot.max_bytes to more"},
+     "see why post does not take windows away, set hot.max_bytes to more, or make room on its file system"},
     {"io_error", "paths.hot cannot be written", "see that it is mounted, has room and belongs to the service's user"},
     {"poll_too_slow", "a counter may wrap unseen between two reads", "set sampling.window_ms to less"},
 };
