@@ -115,8 +115,11 @@ static void put_roles(const struct jp_run_channel *channel, char *text, size_t s
     for (int bit = 0; bit < 32; bit++)
         if (channel->roles & (UINT32_C(1) << bit))
             jp_page_add(text, size, "%s", jp_role_name(UINT32_C(1) << bit));
-    if (channel->unverified)
-        jp_page_add(text, size, "not verified");
+    if (channel->unverified) { // explained below the total
+        size_t used = strlen(text);
+
+        snprintf(text + used, size - used, "%s*", used ? " " : "");
+    }
 }
 
 static void put_calibration(const struct jp_run_channel *channel, int indent)
@@ -170,6 +173,19 @@ static void put_total(const struct table *table)
     jp_page_paint(JP_PAGE_PLAIN);
 }
 
+static void put_note(const struct jp_run *run)
+{
+    bool unverified = false;
+
+    for (int i = 0; i < run->channel_count; i++)
+        unverified |= run->channels[i].unverified;
+    if (!unverified)
+        return;
+    jp_page_paint(JP_PAGE_DIM);
+    printf("* what the profile says of it is not verified\n");
+    jp_page_paint(JP_PAGE_PLAIN);
+}
+
 void jp_probe_tree(const struct jp_probe *probe)
 {
     struct table table = {.probe = probe, .name = 16, .sensor = 6};
@@ -192,4 +208,5 @@ void jp_probe_tree(const struct jp_probe *probe)
     for (int i = 0; i < count; i++)
         put_row(&table, &rows[i]);
     put_total(&table);
+    put_note(&probe->plan.run);
 }

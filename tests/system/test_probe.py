@@ -157,6 +157,14 @@ class ProbeTest(unittest.TestCase):
         boards.make("jetson-agx-orin", 6, self.root)
         self.assertRegex(self.run_probe().stdout, r"\n  gauges   cpu_load \d+ %, gpu_load 25 %, gpu_freq \d+ MHz, cpu-thermal")
 
+    def test_what_is_not_verified_has_a_star_and_a_line_below(self):
+        boards.make("jetson-agx-thor", 7, self.root)
+        self.assertRegex(self.run_probe().stdout, r"VDD_CPU_SOC_MSS .* cpu, soc, ram \*\n(.*\n)+= total .*\n"
+                                                  r"\* what the profile says of it is not verified\n\n")
+        self.root = self.scratch.path("verified")
+        boards.make("jetson-agx-orin", 6, self.root)
+        self.assertNotIn("*", self.run_probe().stdout)
+
     def test_plain_output_is_one_screen(self):
         make_tree.make("agx-orin-jp6", self.root)
         done = self.run_probe()
