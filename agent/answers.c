@@ -64,6 +64,32 @@ void jp_text_string(struct jp_text *text, const char *name, const char *value)
     }
 }
 
+// What is not as it should be, of live and of health -----------------------------------------------
+static void put_reason(struct jp_text *text, const char *reason)
+{
+    jp_text_put(text, "%s\"%s\"", text->bytes[text->used - 1] == '[' ? "" : ", ", reason);
+}
+
+static void put_degraded(struct jp_text *text, const struct jp_answers *answers)
+{
+    bool failing = false;
+
+    jp_text_put(text, ", \"degraded\": [");
+    if (text->used == text->size)
+        return;
+    for (int i = 0; i < answers->run->channel_count; i++)
+        failing |= answers->sampler->tracks[i].reported;
+    if (failing)
+        put_reason(text, "read_error");
+    if (answers->record->failing == ENOSPC)
+        put_reason(text, "hot_full");
+    else if (answers->record->failing)
+        put_reason(text, "io_error");
+    if (!answers->sampler->poll_reachable)
+        put_reason(text, "poll_too_slow");
+    jp_text_put(text, "]");
+}
+
 // live -------------------------------------------------------------------------------------------
 // Milliwatts over the covered time. False: nothing was covered, or the energy is of an unknown time: a counter brings
 // what it counted between two runs into the first window of the second.
@@ -142,31 +168,11 @@ static void live(const struct jp_answers *answers, struct jp_text *text)
     jp_text_put(text, "}");
     jp_text_string(text, "power_mode", answers->run->facts.power_mode);
     jp_text_string(text, "task", answers->task);
+    put_degraded(text, answers);
     jp_text_put(text, "}");
 }
 
 // health -----------------------------------------------------------------------------------------
-static void put_reason(struct jp_text *text, const char *reason)
-{
-    jp_text_put(text, "%s\"%s\"", text->bytes[text->used - 1] == '[' ? "" : ", ", reason);
-}
-
-static void put_degraded(struct jp_text *text, const struct jp_answers *answers)
-{
-    bool failing = false;
-
-    for (int i = 0; i < answers->run->channel_count; i++)
-        failing |= answers->sampler->tracks[i].reported;
-    if (failing)
-        put_reason(text, "read_error");
-    if (answers->record->failing == ENOSPC)
-        put_reason(text, "hot_full");
-    else if (answers->record->failing)
-        put_reason(text, "io_error");
-    if (!answers->sampler->poll_reachable)
-        put_reason(text, "poll_too_slow");
-}
-
 static void health(const struct jp_answers *answers, struct jp_text *text)
 {
     int64_t age_ms = (answers->clock->mono_ns(answers->clock) - answers->window_ns) / JP_NS_PER_MS;
@@ -177,11 +183,10 @@ static void health(const struct jp_answers *answers, struct jp_text *text)
     for (int i = 0; i < answers->run->channel_count; i++, separate = true)
         jp_text_put(text, "%s\"%s\": %" PRId64, separate ? ", " : "", answers->run->channels[i].name,
                     answers->sampler->tracks[i].errors);
-    jp_text_put(text, "}, \"late_ticks\": %" PRId64 ", \"hot_bytes\": %" PRId64 ", \"degraded\": [",
-                answers->sampler->late_ticks, answers->record->hot.used_bytes);
-    if (text->used < text->size)
-        put_degraded(text, answers);
-    jp_text_put(text, "]}");
+    jp_text_put(text, "}, \"late_ticks\": %" PRId64 ", \"hot_bytes\": %" PRId64, answers->sampler->late_ticks,
+                answers->record->hot.used_bytes);
+    put_degraded(text, answers);
+    jp_text_put(text, "}");
 }
 
 // task -------------------------------------------------------------------------------------------

@@ -77,6 +77,7 @@ struct jp_top {
     uint64_t seq;
     int64_t boot_ms; // BOOTTIME of its end
     char task[JP_NAME_MAX];
+    char degraded[JP_TEXT_MAX]; // of meter, words with commas between them
     // Of post, and what grams are computed with: its factor, while it runs, else the configuration's.
     struct jp_top_post post;
     struct jp_factor factor, configured;

@@ -60,15 +60,11 @@ static void put_link(const struct jp_top *top, int64_t now_ms, struct jp_ink *in
         jp_ink_say(ink, JP_INK_CARE, "connecting for %s%s%s", time, post->error[0] ? ": " : "", post->error);
 }
 
-static void put_spool(const struct jp_top *top, struct jp_ink *ink)
+static void put_waiting(const struct jp_top *top, struct jp_ink *ink)
 {
     const struct jp_top_post *post = &top->post;
     char bytes[JP_WORD_MAX];
 
-    if (!post->running) {
-        jp_ink_put(ink, JP_INK_DIM, "-");
-        return;
-    }
     jp_word_bytes(post->pending_bytes, bytes);
     if (post->pending_windows > 0)
         jp_ink_say(ink, JP_INK_PLAIN, "%" PRId64 " window%s %s, %s", post->pending_windows,
@@ -83,6 +79,17 @@ static void put_spool(const struct jp_top *top, struct jp_ink *ink)
         jp_ink_say(ink, JP_INK_BAD, ", %" PRId64 " refused", post->refused);
     if (post->degraded[0])
         jp_ink_say(ink, JP_INK_CARE, ", %s", post->degraded);
+}
+
+// Where meter cannot write, post cannot tell: its line is of before.
+static void put_spool(const struct jp_top *top, struct jp_ink *ink)
+{
+    if (top->degraded[0])
+        jp_ink_say(ink, JP_INK_BAD, "meter: %s%s", top->degraded, top->post.running ? "; " : "");
+    if (top->post.running)
+        put_waiting(top, ink);
+    else if (!top->degraded[0])
+        jp_ink_put(ink, JP_INK_DIM, "-");
 }
 
 bool jp_top_note_matters(const struct jp_top *top, enum jp_top_note note)

@@ -234,6 +234,7 @@ int jp_top_take_live(struct jp_top *top, const json_t *live)
     if (json_object_get(live, "power_mode"))
         copy(top->power_mode, sizeof top->power_mode, json_object_get(live, "power_mode"));
     copy(top->task, sizeof top->task, json_object_get(live, "task"));
+    join(top->degraded, sizeof top->degraded, json_object_get(live, "degraded"), ", ");
     return 0;
 }
 

@@ -68,7 +68,7 @@ class Elsewhere(Top):
             self.assertAlmostEqual(told["power_w"][name], watts, delta=0.02)
         self.assertEqual(told["power_w"].keys(), told["energy_j"].keys())
         self.assertEqual(set(told), {"run", "seq", "boot_ms", "power_w", "energy_j", "cause", "gauges", "task", "device",
-                                     "power_mode", "emissions_g", "factor", "link", "status", "registers"})
+                                     "power_mode", "degraded", "emissions_g", "factor", "link", "status", "registers"})
         self.assertEqual((told["device"], told["task"], told["link"]["state"]), ("test", None, "none"))
         self.assertAlmostEqual(told["emissions_g"], told["energy_j"]["total"] * told["factor"]["g_per_kwh"] / 3.6e6, 6)
         self.assertIn("pending", told["status"])

@@ -352,6 +352,9 @@ static void health_tells_age_errors_and_reasons(void **state)
     assert_true(json_integer_value(json_object_get(json, "hot_bytes")) > 100);
     assert_int_equal(json_array_size(json_object_get(json, "degraded")), 2);
     json_decref(json);
+    json = give("live");
+    assert_int_equal(json_array_size(json_object_get(json, "degraded")), 2);
+    json_decref(json);
 }
 
 static void no_reply_passes_its_buffer(void **state)

@@ -330,6 +330,22 @@ static void registers_go_on_with_the_run_that_they_hold(void **state)
     holds("200.000 kJ and 5.000 g over all runs");
 }
 
+static void what_keeps_meter_from_writing_is_told(void **state)
+{
+    (void)state;
+    run_a_while();
+    assert_int_equal(take_live("{'run': '00000000000000aa', 'power_w': {}, 'degraded': ['hot_full', 'read_error']}"),
+                     0);
+    draw(120, 40);
+    holds("meter: hot_full, read_error; 65 windows to send");
+    take_post(NULL);
+    draw(120, 40);
+    holds("meter: hot_full, read_error");
+    assert_int_equal(take_live("{'run': '00000000000000aa', 'power_w': {}, 'degraded': []}"), 0);
+    draw(120, 40);
+    lacks("meter:");
+}
+
 static void the_power_mode_follows_the_run(void **state)
 {
     (void)state;
@@ -525,6 +541,7 @@ int main(void)
         cmocka_unit_test(board_without_a_total_says_so),
         cmocka_unit_test(alarms_are_told_and_quiet_ones_named),
         cmocka_unit_test(registers_go_on_with_the_run_that_they_hold),
+        cmocka_unit_test(what_keeps_meter_from_writing_is_told),
         cmocka_unit_test(the_power_mode_follows_the_run),
         cmocka_unit_test(post_is_not_believed_when_old),
         cmocka_unit_test(wild_numbers_of_post_are_none),
