@@ -181,6 +181,14 @@ static bool inside(const struct jp_board *board, const struct jp_board_channel *
     return false;
 }
 
+static bool place_taken(const struct jp_board *board, const struct jp_board_channel *channel)
+{
+    for (const struct jp_board_channel *other = board->channels; other < channel; other++)
+        if (channel->index > 0 && other->sensor == channel->sensor && other->index == channel->index)
+            return true;
+    return false;
+}
+
 static void check_channels(struct jp_reader *reader, const config_setting_t *root, const struct jp_board *board)
 {
     const config_setting_t *at = config_setting_get_member(root, "sensors");
@@ -190,6 +198,9 @@ static void check_channels(struct jp_reader *reader, const config_setting_t *roo
 
         if (find_label(board, channel->label) != channel)
             jp_reader_fail(reader, at, "label \"%s\" stands twice, each must be its own", channel->label);
+        if (place_taken(board, channel))
+            jp_reader_fail(reader, at, "\"%s\" is channel %d of a sensor that has one already, each must be its own",
+                           channel->label, channel->index);
         if (channel->part_of[0] && !find_label(board, channel->part_of))
             jp_reader_fail(reader, at, "\"%s\" is part of \"%s\", which is no channel of this board", channel->label,
                            channel->part_of);

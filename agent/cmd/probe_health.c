@@ -22,7 +22,9 @@
 #define LINK_DOWN_MS 60000 // shorter breaks are daily life
 #define NUMBER_MAX 1000000000000000LL
 
-#define START "start the service (systemctl start joulepost.target), or name its configuration with -c"
+#define START                                                                                                          \
+    "start the service (systemctl start joulepost.target), see its log if it ends again, or name its configuration "   \
+    "with -c"
 
 struct health {
     struct jp_config config;

@@ -175,6 +175,8 @@ static void put_sensors(const struct jp_probe *probe)
         snprintf(text, sizeof text, "%s, %d channel%s", source->driver->name, channels, channels > 1 ? "s" : "");
         if (place[0] && strlen(place) <= JP_PAGE_WIDTH - 32)
             jp_page_add(text, sizeof text, "%s", place);
+        if (source->found.param > 0) // what its model is made from
+            jp_page_add(text, sizeof text, "TDP %.4g W", (double)source->found.param / 1000.0);
         printf("  %-16s  %10s  ", sensor, cost);
         jp_page_wrapped(32, 32, text);
     }

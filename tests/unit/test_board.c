@@ -183,6 +183,8 @@ static void a_profile_that_contradicts_itself_is_refused(void **state)
     assert_refused(SENSORS("{ label = \"a b\"; }"), "t.conf:2: label \"a b\" must be 1 to 32 of A-Z a-z 0-9 _ . -");
     assert_refused(SENSORS("{ label = \"A\"; }, { label = \"A\"; }"),
                    "t.conf:2: label \"A\" stands twice, each must be its own");
+    assert_refused(SENSORS("{ channel = 2; label = \"A\"; }, { channel = 2; label = \"B\"; }"),
+                   "t.conf:2: \"B\" is channel 2 of a sensor that has one already, each must be its own");
     assert_refused(SENSORS("{ label = \"A\"; part_of = \"B\"; }"),
                    "t.conf:2: \"A\" is part of \"B\", which is no channel of this board");
     assert_refused(SENSORS("{ label = \"A\"; part_of = \"B\"; }, { label = \"B\"; part_of = \"A\"; }"),
