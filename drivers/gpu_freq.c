@@ -16,10 +16,9 @@ struct state {
 
 static int probe_gpu(const struct jp_site *site, struct jp_found *found, int max)
 {
-    static const char *const known[] = {
-        NULL}; // every kernel with such a node has the class; profiles name what is left
+    static const char *const none[] = {NULL}; // every kernel with the file has the class; profiles name what is left
 
-    return max < 1 ? 0 : jp_gpu_node_find(site, "cur_freq", known, found);
+    return max < 1 ? 0 : jp_gpu_node_find(site, "cur_freq", none, found);
 }
 
 static int open_gpu(void *state, const struct jp_site *site, const struct jp_found *found, struct jp_channel *channels,

@@ -7,15 +7,14 @@
 #include "control.h"
 #include "json.h"
 #include "page.h"
+#include "post_line.h"
 #include "posting.h"
 
 #include <errno.h>
-#include <fcntl.h>
 #include <jansson.h>
 #include <stdarg.h>
 #include <stdio.h>
 #include <string.h>
-#include <unistd.h>
 
 #define ASK_MS 2000
 #define WINDOW_AGE_MIN_MS 5000
@@ -174,15 +173,12 @@ static void check_meter(struct health *health)
 // post -------------------------------------------------------------------------------------------
 static json_t *read_post(struct health *health, const char *path)
 {
-    int fd = open(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK);
-    json_t *line = fd < 0 ? NULL : json_loadfd(fd, JSON_DISABLE_EOF_CHECK, NULL);
-    int error = errno;
+    int error;
+    json_t *line = jp_post_line(path, &error);
 
-    if (fd >= 0)
-        close(fd);
     if (line)
         return line;
-    if (fd >= 0)
+    if (error == EBADMSG)
         fault(health, path, "restart post (systemctl restart joulepost-post)", "what post says of itself is no JSON");
     else if (error == ENOENT)
         fault(health, path, START, "no post runs: nothing is delivered");

@@ -9,6 +9,7 @@
 #include "control.h"
 #include "jsonl.h"
 #include "options.h"
+#include "post_line.h"
 #include "top_draw.h"
 #include "top_screen.h"
 
@@ -23,7 +24,6 @@
 #define TIMEOUT_MS 1000 // of an answer; keys wait as long
 #define AGAIN_NS JP_NS_PER_S
 #define PLAIN_COLUMNS 100
-#define POST_MAX 65536
 
 static const char help[] =
     "joulepost top [--once] [--json] [-c FILE]\n"
@@ -131,18 +131,11 @@ static void explain(const struct view *view, int rc, char why[JP_TOP_WHY_MAX])
 static void read_post(struct view *view)
 {
     char path[JP_PATH_MAX + 16];
-    static char text[POST_MAX];
-    ssize_t n = -1;
-    int fd;
+    int error; // whatever it is: post is not seen
 
     snprintf(path, sizeof path, "%s/post.json", view->config.paths_hot);
-    fd = open(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK | O_NOFOLLOW);
-    if (fd >= 0) {
-        n = read(fd, text, sizeof text);
-        close(fd);
-    }
     json_decref(view->post);
-    view->post = n > 0 ? json_loadb(text, (size_t)n, 0, NULL) : NULL;
+    view->post = jp_post_line(path, &error);
     jp_top_take_post(&view->top, view->post, boot_ms());
 }
 

@@ -1,41 +1,9 @@
 // SPDX-License-Identifier: Apache-2.0
 // What the kernel says instead of a number: each errno reaches its reading, and one channel stops no other.
 #define _GNU_SOURCE
-#include "driver_rig.h"
-
-#include <errno.h>
-#include <limits.h>
+#include "failing_pread.h"
 
 #define CHIP "/sys/bus/i2c/devices/3-0042/hwmon/hwmon0/"
-
-static const char *failing; // end of the path whose reads fail
-static int failure;
-static int transfers;
-
-// Stands before libc's: a plain file system never answers ENODATA or EAGAIN, the kernel's drivers do.
-ssize_t pread(int fd, void *buffer, size_t size, off_t offset)
-{
-    char name[64], path[PATH_MAX];
-    ssize_t length;
-
-    transfers++;
-    snprintf(name, sizeof name, "/proc/self/fd/%d", fd);
-    length = readlink(name, path, sizeof path - 1);
-    path[length > 0 ? length : 0] = '\0';
-    if (failing && strlen(path) > strlen(failing) && strcmp(path + strlen(path) - strlen(failing), failing) == 0) {
-        errno = failure;
-        return -1;
-    }
-    if (lseek(fd, offset, SEEK_SET) < 0)
-        return -1;
-    return read(fd, buffer, size);
-}
-
-static int mend(void **state)
-{
-    failing = NULL;
-    return drop_tree(state);
-}
 
 static void an_errno_reaches_its_rail_and_no_other(void **state)
 {
