@@ -246,12 +246,8 @@ static void find_again(struct state *self)
         self->gone |= self->rails[i].volt_error == ENOENT || self->rails[i].amp_error == ENOENT;
     }
     for (int i = 0; i < self->alarm_count; i++) {
-        struct alarm *alarm = &self->alarms[i];
-
-        close_alarm(alarm);
-        open_alarm(alarm, site, dir);
-        for (int level = 0; level < LEVELS; level++)
-            self->gone |= alarm->has[level] && alarm->fd[level] < 0;
+        close_alarm(&self->alarms[i]);
+        open_alarm(&self->alarms[i], site, dir);
     }
 }
 
