@@ -198,7 +198,9 @@ static void tell_silent(struct jp_plan *plan, const struct jp_source *source, co
         }
         snprintf(what, sizeof what, "the sensor did not answer%s: %s", silent > 1 ? " for any of them" : "",
                  reason_of(now->error[channel])->what);
-        jp_plan_problem(plan, what, names, reason_of(now->error[channel])->remedy);
+        jp_plan_problem(plan, what, names,
+                        strcmp(source->driver->name, "nvidia_gpu") == 0 ? JP_REMEDY_NVIDIA
+                                                                        : reason_of(now->error[channel])->remedy);
     }
 }
 

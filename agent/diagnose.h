@@ -9,6 +9,10 @@
 #define JP_REMEDY_PERMISSION                                                                                           \
     "run as root; for the service 60-joulepost.rules (udev) opens energy counters, and CAP_DAC_READ_SEARCH all files"
 
+#define JP_REMEDY_NVIDIA                                                                                               \
+    "run nvidia-smi as the same user, it says why; a hardened service sees the GPU with the drop-in of "               \
+    "docs/security.md; or name only other drivers in the key \"drivers\""
+
 #define JP_WHAT_WRONG_TRACE "this line of the trace is wrong"
 
 struct jp_power_now {

@@ -66,6 +66,8 @@ static void tell_open_failed(struct jp_plan *plan, const struct jp_driver *drive
         remedy = "make it smaller, or readable (docs/drivers.md has the format)";
     if (error == EACCES || error == EPERM)
         remedy = JP_REMEDY_PERMISSION;
+    if (strcmp(driver->name, "nvidia_gpu") == 0)
+        remedy = JP_REMEDY_NVIDIA;
     jp_plan_problem(plan, what, path, remedy);
 }
 
