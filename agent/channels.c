@@ -221,7 +221,7 @@ int jp_channels_measured(const struct jp_plan *plan, uint32_t *roles)
 
     *roles = 0;
     for (int i = 0; i < plan->run.channel_count; i++)
-        if (plan->run.channels[i].method == JP_MEASURED) {
+        if (plan->run.channels[i].method == JP_MEASURED && !(plan->run.channels[i].roles & JP_ROLE_BATTERY)) {
             *roles |= plan->run.channels[i].roles;
             count++;
         }

@@ -9,6 +9,9 @@
 #define JP_REMEDY_PERMISSION                                                                                           \
     "run as root; for the service 60-joulepost.rules (udev) opens energy counters, and CAP_DAC_READ_SEARCH all files"
 
+#define JP_REMEDY_DEVICE                                                                                               \
+    "run as root, or give the user the group that `ls -l` shows for it; for the service docs/drivers.md has the lines"
+
 #define JP_WHAT_WRONG_TRACE "this line of the trace is wrong"
 
 struct jp_power_now {

@@ -70,7 +70,8 @@ static bool check_container(struct jp_plan *plan, const struct jp_site *site, bo
 static bool permission_told(const struct jp_plan *plan)
 {
     for (int i = 0; i < plan->problem_count; i++)
-        if (strcmp(plan->problems[i].remedy, JP_REMEDY_PERMISSION) == 0)
+        if (strcmp(plan->problems[i].remedy, JP_REMEDY_PERMISSION) == 0 ||
+            strcmp(plan->problems[i].remedy, JP_REMEDY_DEVICE) == 0)
             return true;
     return false;
 }
