@@ -228,6 +228,14 @@ int jp_channels_measured(const struct jp_plan *plan, uint32_t *roles)
     return count;
 }
 
+bool jp_channels_battery(const struct jp_plan *plan)
+{
+    for (int i = 0; i < plan->run.channel_count; i++)
+        if (plan->run.channels[i].roles & JP_ROLE_BATTERY)
+            return true;
+    return false;
+}
+
 // The run's name of the channel that `source`'s driver calls `name`; its own chip goes first.
 static const char *name_of(const struct jp_plan *plan, const struct jp_source *source, const char *name)
 {

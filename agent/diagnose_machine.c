@@ -95,7 +95,10 @@ static void check_measured(struct jp_plan *plan, const struct jp_site *site)
             "modprobe intel_rapl_msr (Intel and AMD); a virtual machine has none: take the models as they are");
     else
         jp_plan_problem(
-            plan, "nothing is measured on this machine", plan->run.facts.board_name,
+            plan,
+            jp_channels_battery(plan) ? "only a battery is measured on this machine"
+                                      : "nothing is measured on this machine",
+            plan->run.facts.board_name,
             "load the driver of its power sensors (ina3221, intel_rapl_msr), or take the models as they are");
 }
 

@@ -91,21 +91,13 @@ static bool named_missing(const struct jp_plan *plan, const char (*labels)[33], 
     return used > 0;
 }
 
-static bool has_battery(const struct jp_run *run)
-{
-    for (int i = 0; i < run->channel_count; i++)
-        if (run->channels[i].roles & JP_ROLE_BATTERY)
-            return true;
-    return false;
-}
-
 void jp_total_reason(const struct jp_plan *plan, char *out, size_t size)
 {
     const struct jp_board *board = &plan->board;
     char missing[160];
 
     if (plan->run.total_known && plan->run.total_method == JP_MODELLED)
-        snprintf(out, size, "modelled, as nothing%s is measured", has_battery(&plan->run) ? " but a battery" : "");
+        snprintf(out, size, "modelled, as nothing%s is measured", jp_channels_battery(plan) ? " but a battery" : "");
     else if (!plan->run.total_known && board->total_board_count + board->total_module_count == 0)
         snprintf(out, size, "nobody has said which rails make it");
     else if (!plan->run.total_known) {
