@@ -1,6 +1,7 @@
 #!/usr/bin/python3
 # SPDX-License-Identifier: Apache-2.0
 """power_supply against the kernel's power supply class: a battery, a charger and a USB port of its test_power driver."""
+import json
 import unittest
 
 from guest import Guest, main
@@ -25,7 +26,7 @@ class Battery(unittest.TestCase):
 
     def powers(self):
         """{channel: W or None} of one look."""
-        seen = self.guest.probe()
+        seen = json.loads(self.guest.run("joulepost probe --json"))
         return {one["name"]: one["power_w"] for one in seen["channels"] if one["name"].startswith("test_")}
 
     def test_the_class_shows_it_as_the_fixtures_do(self):

@@ -143,6 +143,34 @@ static void pairs_are_made_by_name_in_any_order(void **state)
     read_rig(&rig);
     assert_int_equal(rig.readings[find(&rig, "VDD_CORE")].value, 250000);
     assert_int_equal(rig.readings[find(&rig, "3V3_SYS")].value, 7000000);
+    assert_int_equal(rig.readings[2].state, JP_WANTED); // the new one is none of the two
+    answer_with(
+        "VDD_A c=9A\nVDD_V v=9V\nVDD_CORE_A c=1A\nVDD_CORE_V v=1V\n"); // the beginning of a name is another name
+    read_rig(&rig);
+    assert_int_equal(rig.readings[find(&rig, "VDD_CORE")].value, 1000000);
+    close_rig(&rig);
+}
+
+static void more_names_than_there_is_room_for_do_no_harm(void **state)
+{
+    char text[ROOM + 1] = "";
+    struct rig rig;
+
+    (void)state;
+    pi5(TWO_RAILS);
+    memset(text, 'N', ROOM - 8);
+    strcpy(&text[ROOM - 8], "_A c=1A");
+    memcpy(text, TWO_RAILS, strlen(TWO_RAILS));
+    answer_with(text);
+    assert_int_equal(open_nth(&rig, driver, 0), 2);
+    close_rig(&rig);
+    text[0] = '\0';
+    for (int i = 0; i < 60; i++)
+        snprintf(text + strlen(text), sizeof text - strlen(text), "R%02d_A c=1A\nR%02d_V v=2V\n", i, i);
+    answer_with(text);
+    assert_int_equal(open_nth(&rig, driver, 0), MAX);
+    read_rig(&rig);
+    assert_int_equal(rig.readings[MAX - 1].value, 2000000);
     close_rig(&rig);
 }
 
@@ -292,6 +320,7 @@ int main(void)
         ON_A_TREE(a_saved_answer_has_twelve_rails_and_their_powers),
         ON_A_TREE(one_question_a_cycle_answers_all_rails),
         ON_A_TREE(pairs_are_made_by_name_in_any_order),
+        ON_A_TREE(more_names_than_there_is_room_for_do_no_harm),
         ON_A_TREE(what_is_no_value_is_missing_and_never_zero),
         ON_A_TREE(an_answer_that_is_cut_takes_only_what_it_cut),
         ON_A_TREE(an_error_is_of_all_rails_and_passes),
