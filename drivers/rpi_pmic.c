@@ -50,10 +50,12 @@ static const char *const devices[] = {"/dev/vcio_gencmd", "/dev/vcio"};
 
 static int ask(const struct state *self, struct message *message)
 {
+    static const char command[] = "pmic_read_adc";
+
     static_assert(offsetof(struct message, text) == 24 && sizeof(struct message) == ANSWER_MAX + 28, "as vcgencmd's");
     *message = (struct message){.size = sizeof *message, .tag = GET_GENCMD_RESULT, .room = ANSWER_MAX};
     if (!self->saved) {
-        strcpy(message->text, "pmic_read_adc");
+        memcpy(message->text, command, sizeof command);
         if (ioctl(self->fd, ASK_FIRMWARE, message) < 0)
             return -errno;
     } else if (pread(self->fd, message->text, ANSWER_MAX, 0) < 0)
