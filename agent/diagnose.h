@@ -12,6 +12,8 @@
 #define JP_REMEDY_NVIDIA                                                                                               \
     "run nvidia-smi as the same user, it says why; a hardened service sees the GPU with the drop-in of "               \
     "docs/security.md; or name only other drivers in the key \"drivers\""
+#define JP_REMEDY_DEVICE                                                                                               \
+    "run as root, or give the user the group that `ls -l` shows for it; for the service docs/drivers.md has the lines"
 
 #define JP_WHAT_WRONG_TRACE "this line of the trace is wrong"
 

@@ -65,7 +65,7 @@ static void tell_open_failed(struct jp_plan *plan, const struct jp_driver *drive
     if (is_replay(driver))
         remedy = "make it smaller, or readable (docs/drivers.md has the format)";
     if (error == EACCES || error == EPERM)
-        remedy = JP_REMEDY_PERMISSION;
+        remedy = strncmp(path, "/dev/", 5) == 0 ? JP_REMEDY_DEVICE : JP_REMEDY_PERMISSION;
     if (strcmp(driver->name, "nvidia_gpu") == 0)
         remedy = JP_REMEDY_NVIDIA;
     jp_plan_problem(plan, what, path, remedy);

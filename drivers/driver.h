@@ -37,6 +37,7 @@ enum jp_role {
     JP_ROLE_UNCORE = 1 << 11,
     JP_ROLE_DRAM = 1 << 12,
     JP_ROLE_PSYS = 1 << 13,
+    JP_ROLE_BATTERY = 1 << 14, // a store: what it gives and takes is nobody's consumption
 };
 
 struct jp_channel {
