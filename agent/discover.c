@@ -139,6 +139,8 @@ static int open_driver(const struct jp_discovery *how, struct jp_plan *plan, con
 
     if (count == 0)
         count = find_gpu(how, plan, driver, found);
+    if (!is_model(driver) && plan->asked_count < JP_ASKED_MAX)
+        plan->asked[plan->asked_count++] = (struct jp_asked){driver, count > 0 ? count : 0};
     if (count == -EACCES || count == -EPERM)
         tell_open_failed(plan, driver, driver->name, -count);
     else if (count <= 0 && listed(how->config, driver->name))

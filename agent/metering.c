@@ -15,7 +15,7 @@
 #include <string.h>
 
 #define ALIVE_NS (5 * JP_NS_PER_S) // how often the service manager is told, unless it asks for more
-#define MODE_MS 5000               // how often the power mode is looked at
+#define LOOK_MS 5000               // how often the power mode and new sensors are looked at
 
 struct meter {
     const struct jp_metering *in;
@@ -33,7 +33,8 @@ struct meter {
     int said; // errno of the write failure that was logged
     bool has_modes;
     int mode;        // the power mode's number as last told, -1 unknown
-    int64_t mode_ms; // BOOTTIME of the last look
+    int64_t look_ms; // BOOTTIME of the last look
+    bool more;       // sensors came that this run does not have
 };
 
 // What is said aloud ------------------------------------------------------------------------------
@@ -108,17 +109,18 @@ static void tell_mode(struct meter *meter, int id)
         meter->mode = id;
 }
 
-static void look_at_mode(struct meter *meter)
+static void look_around(struct meter *meter)
 {
     int64_t now_ms = meter->window.t0_ms + meter->window.span_ms;
     int id;
 
-    if (!meter->has_modes || now_ms - meter->mode_ms < MODE_MS)
+    if (now_ms - meter->look_ms < LOOK_MS)
         return;
-    meter->mode_ms = now_ms;
-    id = jp_power_mode_id(meter->in->site);
+    meter->look_ms = now_ms;
+    id = meter->has_modes ? jp_power_mode_id(meter->in->site) : -1;
     if (id >= 0 && id != meter->mode)
         tell_mode(meter, id);
+    meter->more = meter->in->arrivals && jp_arrivals_look(meter->in->arrivals, meter->in->plan);
 }
 
 // The loop -----------------------------------------------------------------------------------------
@@ -127,7 +129,7 @@ static void append(struct meter *meter)
     jp_record_clock(&meter->record);
     say_written(meter, jp_record_window(&meter->record, &meter->window));
     jp_alarms_look(&meter->alarms, &meter->window);
-    look_at_mode(meter);
+    look_around(meter);
     meter->answers.window_ns = meter->in->clock->mono_ns(meter->in->clock);
 }
 
@@ -145,7 +147,7 @@ static void loop(struct meter *meter)
 {
     const struct jp_clock *clock = meter->in->clock;
 
-    while (!*meter->in->stop && !meter->record.gone) {
+    while (!*meter->in->stop && !meter->record.gone && !meter->more) {
         unsigned count = jp_control_poll(&meter->control, meter->fds);
         int ready = clock->wait(clock, meter->fds, count, until(meter));
 
@@ -271,7 +273,12 @@ int jp_metering_run(const struct jp_metering *metering)
         open_control(meter);
         begin(meter);
         loop(meter);
-        jp_notify_state(meter->notify_fd, "STOPPING=1");
+        if (meter->more) {
+            jp_log_info("more sensors are here: beginning a new run with them");
+            rc = JP_METERING_MORE;
+        } else {
+            jp_notify_state(meter->notify_fd, "STOPPING=1");
+        }
         if (meter->record.gone) {
             jp_log_error("%s was emptied or removed: beginning anew", metering->config->paths_hot);
             rc = -ESTALE;

@@ -44,6 +44,9 @@ int jp_site_link(const struct jp_site *site, const char *path, char *out, size_t
 int jp_site_list(const struct jp_site *site, const char *path, int (*each)(void *context, const char *name),
                  void *context);
 
+// How many entries a directory has; of a trace none. Allocates nothing. Their number, or -errno.
+int jp_site_count(const struct jp_site *site, const char *path);
+
 // Reads an open sysfs attribute from its start and parses one decimal integer: the sampling path.
 // One pread(2), no allocation. 0, or -errno; -ENODATA for an empty (or blank) file, -EINVAL for other text.
 int jp_site_pread_i64(int fd, int64_t *value);

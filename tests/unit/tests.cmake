@@ -71,6 +71,7 @@ jp_unit_test(posting_registers post_world PkgConfig::JANSSON m)
 set_tests_properties(unit.posting_registers PROPERTIES TIMEOUT 180) # 200 lives, a process for each kill
 jp_unit_test(config_files jp_agent)
 jp_unit_test(record jp_agent faulty_fs)
+jp_unit_test(arrivals jp_agent)
 jp_unit_test(metering jp_agent)
 target_link_options(test_metering PRIVATE -Wl,--wrap=malloc,--wrap=calloc,--wrap=realloc)
 jp_unit_test(alarms jp_agent)
