@@ -5,6 +5,7 @@
 #include "alarms.h"
 #include "answers.h"
 #include "control.h"
+#include "diagnose.h"
 #include "log.h"
 #include "notify.h"
 #include "power_mode.h"
@@ -30,22 +31,35 @@ struct meter {
     int notify_fd;
     bool told; // a service manager listens
     int64_t alive_ns, alive_at_ns;
-    int said; // errno of the write failure that was logged
+    bool anew; // a sensor wants to be opened by root again
+    int said;  // errno of the write failure that was logged
     bool has_modes;
     int mode;        // the power mode's number as last told, -1 unknown
     int64_t mode_ms; // BOOTTIME of the last look
 };
 
 // What is said aloud ------------------------------------------------------------------------------
+static void say_denied(struct meter *meter, const char *name)
+{
+    meter->anew = meter->in->opens_as_root;
+    if (meter->anew)
+        jp_log_warning("%s: it came back, for root alone: beginning anew to open it", name);
+    else
+        jp_log_warning("%s: it came back, and this user may not open it: " JP_REMEDY_PERMISSION, name);
+}
+
 static void say(void *context, const struct jp_sampler_note *note)
 {
-    const struct meter *meter = context;
+    struct meter *meter = context;
     const struct jp_run *run = &meter->in->plan->run;
 
     switch (note->what) {
     case JP_NOTE_FAILING:
         jp_log_warning("%s: reading fails (%s); trying less and less often", run->channels[note->channel].name,
                        strerror(note->error));
+        break;
+    case JP_NOTE_DENIED:
+        say_denied(meter, run->channels[note->channel].name);
         break;
     case JP_NOTE_BACK:
         jp_log_info("%s: reading works again", run->channels[note->channel].name);
@@ -145,7 +159,7 @@ static void loop(struct meter *meter)
 {
     const struct jp_clock *clock = meter->in->clock;
 
-    while (!*meter->in->stop && !meter->record.gone) {
+    while (!*meter->in->stop && !meter->record.gone && !meter->anew) {
         unsigned count = jp_control_poll(&meter->control, meter->fds);
         int ready = clock->wait(clock, meter->fds, count, until(meter));
 
@@ -275,7 +289,8 @@ int jp_metering_run(const struct jp_metering *metering)
         if (meter->record.gone) {
             jp_log_error("%s was emptied or removed: beginning anew", metering->config->paths_hot);
             rc = -ESTALE;
-        }
+        } else if (meter->anew)
+            rc = -ESTALE;
         jp_control_close(&meter->control);
         jp_record_close(&meter->record);
     }

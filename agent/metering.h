@@ -19,10 +19,12 @@ struct jp_metering {
     const struct jp_config *config;
     const struct jp_site *site;        // where the power mode is looked at now and then; NULL: it is not
     struct jp_plan *plan;              // open sensors (discover.h)
+    bool opens_as_root;                // who starts it again opens the sensors as root, which this process is no more
     const volatile sig_atomic_t *stop; // becomes non-zero: close the window, seal, return
 };
 
-// Runs until *stop. 0 after a clean stop, -errno when it cannot run at all (paths.hot unusable).
+// Runs until *stop. 0 after a clean stop, -errno when it cannot run at all (paths.hot unusable), -ESTALE when it has
+// to be started again: paths.hot was emptied, or a sensor came back that only root may open.
 // Speaks through log.h. Allocates only before the first sample.
 int jp_metering_run(const struct jp_metering *metering);
 

@@ -142,6 +142,7 @@ int jp_half_meter(const struct jp_half_setup *setup)
                                              .config = setup->config,
                                              .site = &site,
                                              .plan = plan,
+                                             .opens_as_root = setup->agent != 0 && setup->identity->drop,
                                              .stop = &stop};
         rc = jp_metering_run(&metering) ? JP_EXIT_FAILED : JP_EXIT_DONE;
     }

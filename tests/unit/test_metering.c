@@ -30,7 +30,9 @@ static struct fake_chip *chip_state = &chip;
 static struct jp_config config;
 static struct jp_plan *plan;
 static volatile sig_atomic_t stop;
+static bool opens_as_root;
 static int64_t windows_to_go_ns;
+static bool opens_as_root;
 static int window_ms, interval_ms;
 static volatile bool counting; // the compiler knows malloc too well
 static volatile long allocations;
@@ -120,6 +122,7 @@ static void live(uint64_t id, int64_t seconds)
                                    .entropy = &jp_entropy_real,
                                    .config = &config,
                                    .plan = plan,
+                                   .opens_as_root = opens_as_root,
                                    .stop = &stop};
 
     memset(plan, 0, sizeof *plan);
@@ -146,7 +149,7 @@ static void live(uint64_t id, int64_t seconds)
     plan->range_uj[1] = 262143328850;
     stop = 0;
     windows_to_go_ns = clk.now_ns + seconds * JP_NS_PER_S;
-    assert_int_equal(jp_metering_run(&metering), 0);
+    assert_int_equal(jp_metering_run(&metering), opens_as_root ? -ESTALE : 0);
 }
 
 // What stands in the spool.
@@ -375,6 +378,31 @@ static void watchdog_hears_of_the_loop_however_seldom_it_samples(void **state)
     close(manager);
 }
 
+// The counter goes away after 2 s and comes back after 5 s, for root alone.
+static int denied(struct fake_chip *self, int index, int64_t t_ns, int64_t *value)
+{
+    int64_t age_ns = t_ns - START;
+
+    steady(self, index, t_ns, value);
+    if (index != 1 || age_ns < 2 * JP_NS_PER_S)
+        return 0;
+    return age_ns < 5 * JP_NS_PER_S ? ENODEV : EACCES;
+}
+
+static void begins_anew_for_what_only_root_may_open_where_that_helps(void **state)
+{
+    (void)state;
+    chip.value = denied;
+    live(1, 60);
+    assert_true(clk.now_ns >= START + 60 * JP_NS_PER_S);
+    clk = fake_clock_at(START);
+    clk.on_wait = on_wait;
+    opens_as_root = true;
+    live(2, 60);
+    opens_as_root = false;
+    assert_true(clk.now_ns < START + 30 * JP_NS_PER_S);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -384,6 +412,7 @@ int main(void)
         cmocka_unit_test_setup_teardown(nobody_reads_and_the_joules_wait_in_a_gap, set_up, tear_down),
         cmocka_unit_test_setup_teardown(nothing_is_allocated_after_the_first_sample, set_up, tear_down),
         cmocka_unit_test_setup_teardown(one_wake_up_a_tick, set_up, tear_down),
+        cmocka_unit_test_setup_teardown(begins_anew_for_what_only_root_may_open_where_that_helps, set_up, tear_down),
         cmocka_unit_test_setup_teardown(watchdog_hears_of_the_loop_however_seldom_it_samples, set_up, tear_down),
     };
 
