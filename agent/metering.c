@@ -5,6 +5,7 @@
 #include "alarms.h"
 #include "answers.h"
 #include "control.h"
+#include "diagnose.h"
 #include "log.h"
 #include "notify.h"
 #include "power_mode.h"
@@ -34,19 +35,31 @@ struct meter {
     bool has_modes;
     int mode;        // the power mode's number as last told, -1 unknown
     int64_t look_ms; // BOOTTIME of the last look
-    bool more;       // sensors came that this run does not have
+    bool more;       // sensors came that this run does not have, or that only root may open
 };
 
 // What is said aloud ------------------------------------------------------------------------------
+static void say_denied(struct meter *meter, const char *name)
+{
+    meter->more |= meter->in->opens_as_root;
+    if (meter->in->opens_as_root)
+        jp_log_warning("%s: it came back, for root alone: beginning anew to open it", name);
+    else
+        jp_log_warning("%s: it came back, and this user may not open it: " JP_REMEDY_PERMISSION, name);
+}
+
 static void say(void *context, const struct jp_sampler_note *note)
 {
-    const struct meter *meter = context;
+    struct meter *meter = context;
     const struct jp_run *run = &meter->in->plan->run;
 
     switch (note->what) {
     case JP_NOTE_FAILING:
         jp_log_warning("%s: reading fails (%s); trying less and less often", run->channels[note->channel].name,
                        strerror(note->error));
+        break;
+    case JP_NOTE_DENIED:
+        say_denied(meter, run->channels[note->channel].name);
         break;
     case JP_NOTE_BACK:
         jp_log_info("%s: reading works again", run->channels[note->channel].name);
@@ -120,7 +133,7 @@ static void look_around(struct meter *meter)
     id = meter->has_modes ? jp_power_mode_id(meter->in->site) : -1;
     if (id >= 0 && id != meter->mode)
         tell_mode(meter, id);
-    meter->more = meter->in->arrivals && jp_arrivals_look(meter->in->arrivals, meter->in->plan);
+    meter->more |= meter->in->arrivals && jp_arrivals_look(meter->in->arrivals, meter->in->plan);
 }
 
 // The loop -----------------------------------------------------------------------------------------

@@ -51,6 +51,7 @@ struct jp_channel {
     enum jp_scope scope;
     uint32_t roles;        // enum jp_role bits
     char part_of[33];      // name of the channel of the same driver that contains this one, or ""
+    char repeated_by[64];  // what tells the same physical counter once more and is left out: "package-1", or ""
     int64_t range_uj;      // ENERGY: the counter runs 0..range; 0 unknown, then no step back is a wrap
     int64_t max_uw;        // more power than this is implausible; 0 unknown
     int64_t resolution_uw; // smallest step at the present voltage, 0 unknown

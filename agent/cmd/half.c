@@ -127,6 +127,7 @@ static int measure(const struct jp_half_setup *setup, struct jp_plan *plan, stru
                                          .site = &site,
                                          .arrivals = &arrivals,
                                          .plan = plan,
+                                         .opens_as_root = setup->agent != 0 && setup->identity->drop,
                                          .stop = &stop};
     char error[1024];
     int rc;
