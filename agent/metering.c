@@ -197,6 +197,7 @@ static void plan_sampler(struct meter *meter)
 
         to->driver = from->driver;
         to->state = from->state;
+        to->bus = from->count > 0 ? from->info[0].bus + 1 : 0;
         to->count = from->count;
         memcpy(to->channel, from->channel, sizeof to->channel);
         memcpy(to->gauge, from->gauge, sizeof to->gauge);

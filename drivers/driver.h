@@ -44,6 +44,7 @@ struct jp_channel {
     char name[33];     // the kernel's label, or "" when it has none
     char chip[16];     // "ina3221", "rapl", ...: with address and index the name of last resort
     char bus_node[64]; // the bus' stable device-tree name, "i2c@c240000", or ""
+    int bus;           // the kernel's number of it for this boot, -1 unknown: what hangs with it
     int address;       // on the bus, -1 unknown
     int index;         // 1-based channel number on the chip
     enum jp_kind kind;
