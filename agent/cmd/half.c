@@ -3,6 +3,7 @@
 #define _GNU_SOURCE
 #include "half.h"
 
+#include "averaging.h"
 #include "clock.h"
 #include "cmd.h"
 #include "entropy.h"
@@ -119,6 +120,7 @@ int jp_half_meter(const struct jp_half_setup *setup)
 {
     const struct jp_site site = {.root = setup->root};
     struct jp_plan *plan = calloc(1, sizeof *plan);
+    struct jp_averaging averaging = {.clock = &jp_clock_real, .fs = &jp_fs_real, .config = setup->config};
     struct jp_lock lock = {.fd = -1};
     char error[1024];
     int rc;
@@ -134,6 +136,7 @@ int jp_half_meter(const struct jp_half_setup *setup)
         return JP_EXIT_CONFIG;
     }
     log_problems(plan, setup->config);
+    jp_averaging_open(&averaging, &site, plan);
     rc = become(setup, false) ? JP_EXIT_FAILED : keep_others_out(&lock, setup, "meter");
     if (rc == 0 && !stop) {
         const struct jp_metering metering = {.clock = &jp_clock_real,
@@ -143,7 +146,9 @@ int jp_half_meter(const struct jp_half_setup *setup)
                                              .site = &site,
                                              .plan = plan,
                                              .stop = &stop};
+        jp_averaging_begin(&averaging);
         rc = jp_metering_run(&metering) ? JP_EXIT_FAILED : JP_EXIT_DONE;
+        jp_averaging_end(&averaging);
     }
     jp_lock_drop(&lock);
     jp_plan_close(plan);
