@@ -44,7 +44,7 @@ void jp_diagnose_machine(struct jp_plan *plan, const struct jp_site *site, const
 // Adds a problem for each chip that no kernel driver serves, for rails of the profile that are not here or off, a total
 // that lacks one, rails without a label, and chips that convert slower than they are asked. True: it says why some
 // are not here.
-bool jp_diagnose_rails(struct jp_plan *plan, const struct jp_site *site);
+bool jp_diagnose_rails(struct jp_plan *plan, const struct jp_site *site, const struct jp_config *config);
 
 // Whether a trace plays the sensors, or would if it were right.
 bool jp_diagnose_replayed(const struct jp_plan *plan);

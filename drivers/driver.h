@@ -67,6 +67,8 @@ struct jp_channel {
 struct jp_found {
     char path[256]; // below the site's root, or the driver's own word for it
     int64_t param;  // estimate_cpu: TDP in mW; else 0
+    // ina3221_i2c: the shunts of inputs 1..3 as the board has them; 0 it does not say, -1 nothing is connected there
+    int32_t shunt_uohm[3];
 };
 
 enum jp_reading_state {

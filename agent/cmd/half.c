@@ -3,6 +3,7 @@
 #define _GNU_SOURCE
 #include "half.h"
 
+#include "averaging.h"
 #include "clock.h"
 #include "cmd.h"
 #include "entropy.h"
@@ -120,6 +121,7 @@ static int measure(const struct jp_half_setup *setup, struct jp_plan *plan, stru
 {
     const struct jp_site site = {.root = setup->root};
     struct jp_arrivals arrivals;
+    struct jp_averaging averaging = {.clock = &jp_clock_real, .fs = &jp_fs_real, .config = setup->config};
     const struct jp_metering metering = {.clock = &jp_clock_real,
                                          .fs = &jp_fs_real,
                                          .entropy = &jp_entropy_real,
@@ -138,11 +140,14 @@ static int measure(const struct jp_half_setup *setup, struct jp_plan *plan, stru
         return JP_EXIT_CONFIG;
     }
     log_problems(plan, setup->config);
+    jp_averaging_open(&averaging, &site, plan);
     rc = become(setup, false) ? JP_EXIT_FAILED : JP_EXIT_DONE;
     if (rc == 0 && lock->fd < 0)
         rc = keep_others_out(lock, setup, "meter");
     if (rc == 0 && !stop) {
+        jp_averaging_begin(&averaging);
         rc = jp_metering_run(&metering);
+        jp_averaging_end(&averaging);
         rc = rc == JP_METERING_MORE ? JP_HALF_AGAIN : rc ? JP_EXIT_FAILED : JP_EXIT_DONE;
     }
     jp_plan_close(plan);

@@ -6,7 +6,7 @@
 #include "machine.h"
 #include "power_mode.h"
 
-static struct jp_site site = {root};
+static struct jp_site site = {.root = root};
 
 #define CORE(implementer, part)                                                                                        \
     "processor\t: 0\nmodel name\t: ARMv8 Processor rev 1 (v8l)\nCPU implementer\t: " implementer                       \
