@@ -1,0 +1,50 @@
+#!/usr/bin/python3
+# SPDX-License-Identifier: Apache-2.0
+"""What was proved against the kernels' own drivers: table.py FOLDER prints driver, kernel and what, and fails for a
+driver of the program that neither has a row nor a reason why not."""
+import glob
+import json
+import os
+import re
+import sys
+
+TREE = os.path.join(os.path.dirname(os.path.abspath(__file__)), "..", "..")
+NOT_HERE = {
+    "ina3221_iio": "the driver is NVIDIA's of kernel 4.9, not Debian's: a fixture made from its source",
+    "rpi_pmic": "the firmware of a Raspberry Pi 5 answers it: unit tests against the replies it documents",
+    "nvidia_gpu": "wants NVIDIA's own driver and a GPU: unit tests with a child that prints what nvidia-smi prints",
+}
+# Gauges and models read files that every kernel has; the guests' are the same ones the unit tests imitate.
+NO_SENSOR = ("replay", "cpu_load", "gpu_load", "cpu_freq", "gpu_freq", "thermal", "throttle", "estimate_cpu", "estimate_ram")
+
+
+def drivers():
+    with open(os.path.join(TREE, "drivers", "drivers.c"), encoding="utf-8") as file:
+        return [name for name in re.findall(r"&jp_driver_(\w+)", file.read()) if name not in NO_SENSOR]
+
+
+def main():
+    rows = []
+    for path in sorted(glob.glob(os.path.join(sys.argv[1], "proved", "*"))):
+        with open(path, encoding="utf-8") as file:
+            rows += [json.loads(line) for line in file]
+    rows = sorted({(row["driver"], row["what"], row["kernel"]) for row in rows})
+    table, silent = [], []
+    for driver in sorted({*drivers(), *(row[0] for row in rows)}):
+        for what in dict.fromkeys(row[1] for row in rows if row[0] == driver):
+            kernels = [row[2] for row in rows if row[:2] == (driver, what)]
+            table.append((driver, ", ".join(sorted(one.rpartition("-")[2] for one in kernels)), what))
+        if driver not in (row[0] for row in rows):
+            table.append((driver, "-", "not on a real kernel: " + NOT_HERE[driver]) if driver in NOT_HERE else (driver, "-", "NOTHING"))
+            silent += [driver] if driver not in NOT_HERE else []
+    if rows:
+        print("kernel " + ", ".join(sorted({row[2] for row in rows})))
+    wide = [max(len(row[i]) for row in table) for i in (0, 1)]
+    for driver, kernels, what in [("driver", "kernel", "proved"), *table]:
+        print(f"{driver:<{wide[0]}}  {kernels:<{max(6, wide[1])}}  {what}")
+    if silent:
+        sys.exit(f"no row and no reason for {', '.join(silent)}")
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,18 @@
+# Debian's own kernels in QEMU: ./dev test --kernel makes what they boot (build-kernel/) and runs these; so does CI=true.
+set(JOULEPOST_KERNEL "${CMAKE_SOURCE_DIR}/build-kernel" CACHE PATH "Where tests/kernel/build.py made its kernels")
+
+# jp_kernel_test(NAME ARCH...): tests/kernel/test_NAME.py in a guest of each architecture.
+function(jp_kernel_test name)
+  foreach(arch ${ARGN})
+    add_test(NAME kernel.${name}.${arch}
+             COMMAND ${JP_PYTHON} -B ${CMAKE_CURRENT_SOURCE_DIR}/kernel/test_${name}.py)
+    set_tests_properties(kernel.${name}.${arch} PROPERTIES TIMEOUT 600 LABELS "long;kernel" FIXTURES_REQUIRED kernel
+                         ENVIRONMENT "KERNEL_ARCH=${arch};KERNEL_HOME=${JOULEPOST_KERNEL}")
+  endforeach()
+endfunction()
+
+jp_kernel_test(guest arm64 amd64)
+
+# What they proved, as a table, when all have ended.
+add_test(NAME kernel.table COMMAND ${JP_PYTHON} -B ${CMAKE_CURRENT_SOURCE_DIR}/kernel/table.py ${JOULEPOST_KERNEL})
+set_tests_properties(kernel.table PROPERTIES LABELS "long;kernel" FIXTURES_CLEANUP kernel)
