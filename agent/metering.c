@@ -25,7 +25,7 @@ struct meter {
     struct jp_alarms alarms;
     struct jp_answers answers;
     struct jp_control control;
-    struct pollfd fds[1 + JP_CONTROL_CLIENTS];
+    struct pollfd fds[1 + JP_CONTROL_CLIENTS + JP_GPIO_MAX];
     struct jp_window window;
     struct jp_bridge bridge;
     int notify_fd;
@@ -143,6 +143,8 @@ static void append(struct meter *meter)
     say_written(meter, jp_record_window(&meter->record, &meter->window));
     jp_alarms_look(&meter->alarms, &meter->window);
     look_around(meter);
+    if (meter->in->pins)
+        jp_pins_border(meter->in->pins, jp_answers_well(&meter->answers));
     meter->answers.window_ns = meter->in->clock->mono_ns(meter->in->clock);
 }
 
@@ -159,11 +161,15 @@ static int64_t until(const struct meter *meter)
 static void loop(struct meter *meter)
 {
     const struct jp_clock *clock = meter->in->clock;
+    struct jp_pins *pins = meter->in->pins;
 
     while (!*meter->in->stop && !meter->record.gone && !meter->more) {
         unsigned count = jp_control_poll(&meter->control, meter->fds);
-        int ready = clock->wait(clock, meter->fds, count, until(meter));
+        unsigned lines = pins ? jp_pins_poll(pins, meter->fds + count) : 0;
+        int ready = clock->wait(clock, meter->fds, count + lines, until(meter));
 
+        if (ready > 0 && lines > 0)
+            jp_pins_serve(pins, meter->fds + count, lines);
         if (ready > 0)
             jp_control_serve(&meter->control, meter->fds, count);
         say_alive(meter);
@@ -251,8 +257,20 @@ static void open_control(struct meter *meter)
     meter->answers.record = &meter->record;
     meter->answers.clock = meter->in->clock;
     meter->answers.window = &meter->window;
+    meter->answers.pins = meter->in->pins;
     meter->control.answer = jp_answers_give;
     meter->control.context = &meter->answers;
+}
+
+static void begin_pins(struct meter *meter)
+{
+    struct jp_pins *pins = meter->in->pins;
+
+    if (!pins)
+        return;
+    pins->record = &meter->record;
+    pins->sampler = &meter->sampler;
+    jp_pins_begin(pins);
 }
 
 static void begin(struct meter *meter)
@@ -270,6 +288,7 @@ static void begin(struct meter *meter)
     jp_sampler_start(&meter->sampler);
     meter->answers.window_ns = meter->in->clock->mono_ns(meter->in->clock);
     jp_record_event(&meter->record, "run", "", "{\"action\":\"start\",\"version\":\"" JOULEPOST_VERSION "\"}");
+    begin_pins(meter);
     jp_notify_state(meter->notify_fd, "READY=1");
 }
 
@@ -293,6 +312,8 @@ int jp_metering_run(const struct jp_metering *metering)
         } else {
             jp_notify_state(meter->notify_fd, "STOPPING=1");
         }
+        if (metering->pins)
+            jp_pins_close(metering->pins);
         if (meter->record.gone) {
             jp_log_error("%s was emptied or removed: beginning anew", metering->config->paths_hot);
             rc = -ESTALE;
