@@ -181,6 +181,12 @@ def time_comes_through_the_door(tree):
                 yield name, f"line {line}: {word} past the door"
 
 
+def a_kernel_driver_is_never_passed(tree):
+    for name in tree.program():
+        for word in re.findall(r"\b(I2C_SLAVE_FORCE|I2C_RDWR)\b", code_of(tree.texts[name])):
+            yield name, f"{word} reaches a chip that a kernel driver holds, use I2C_SLAVE"
+
+
 def nothing_is_left_for_later(tree):
     for name, text in tree.texts.items():
         for match in LATER.finditer(text):
@@ -260,8 +266,8 @@ def sources_are_formatted(tree):
 
 
 RULES = (includes_point_upstream, spdx_comes_first, files_and_functions_are_short, banned_calls_are_absent,
-         sampling_never_allocates, time_comes_through_the_door, nothing_is_left_for_later, the_project_speaks_of_itself,
-         pages_have_titles, no_big_blobs, changelog_has_its_shape, every_test_is_listed, every_test_asserts,
+         sampling_never_allocates, time_comes_through_the_door, a_kernel_driver_is_never_passed, nothing_is_left_for_later,
+         the_project_speaks_of_itself, pages_have_titles, no_big_blobs, changelog_has_its_shape, every_test_is_listed, every_test_asserts,
          sources_are_formatted)
 
 SPDX_C = "// SPDX-License-Identifier: Apache-2.0\n"
@@ -284,6 +290,7 @@ BAD = {
     "banned_calls_are_absent": [{"agent/a.c": SPDX_C + "int a = atoi(b);\n"}, {"drivers/a.c": SPDX_C + "int a = strcpy(b, c);\n"}],
     "sampling_never_allocates": [{"agent/measure/a.c": SPDX_C + "void *a = malloc(1);\n"}],
     "time_comes_through_the_door": [{"agent/a.c": SPDX_C + "int a = clock_gettime(b, c);\n"}],
+    "a_kernel_driver_is_never_passed": [{"drivers/a.c": SPDX_C + "int a = ioctl(b, I2C_SLAVE_FORCE, c);\n"}],
     "nothing_is_left_for_later": [{"agent/a.c": SPDX_C + "// TO" "DO: write it\n"}],
     "the_project_speaks_of_itself": [{"docs/a.md": "# Title\n\nSee /wo" "rk/main.\n"}],
     "pages_have_titles": [{"docs/a.md": "Text.\n"}],
