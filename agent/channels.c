@@ -234,11 +234,19 @@ int jp_channels_measured(const struct jp_plan *plan, uint32_t *roles)
 
     *roles = 0;
     for (int i = 0; i < plan->run.channel_count; i++)
-        if (plan->run.channels[i].method == JP_MEASURED) {
+        if (plan->run.channels[i].method == JP_MEASURED && !(plan->run.channels[i].roles & JP_ROLE_BATTERY)) {
             *roles |= plan->run.channels[i].roles;
             count++;
         }
     return count;
+}
+
+bool jp_channels_battery(const struct jp_plan *plan)
+{
+    for (int i = 0; i < plan->run.channel_count; i++)
+        if (plan->run.channels[i].roles & JP_ROLE_BATTERY)
+            return true;
+    return false;
 }
 
 // The run's name of the channel that `source`'s driver calls `name`; its own chip goes first.

@@ -32,8 +32,8 @@ static struct jp_plan *plan;
 static volatile sig_atomic_t stop;
 static bool opens_as_root;
 static int64_t windows_to_go_ns;
-static bool opens_as_root;
-static int window_ms, interval_ms;
+static int window_ms, interval_ms, ends_with;
+static struct jp_arrivals *arrivals;
 static volatile bool counting; // the compiler knows malloc too well
 static volatile long allocations;
 static void *volatile kept;
@@ -99,6 +99,8 @@ static int set_up(void **state)
     plan = calloc(1, sizeof *plan);
     window_ms = 1000;
     interval_ms = 200;
+    ends_with = 0;
+    arrivals = NULL;
     each_wait = NULL;
     counting = false;
     return 0;
@@ -114,6 +116,15 @@ static int tear_down(void **state)
     return system(command);
 }
 
+static int find_one(const struct jp_site *site, struct jp_found *found, int max)
+{
+    (void)site;
+    (void)found;
+    return max > 0;
+}
+
+static const struct jp_driver late_driver = {.name = "late", .probe = find_one};
+
 // One life of meter, `seconds` long.
 static void live(uint64_t id, int64_t seconds)
 {
@@ -121,6 +132,7 @@ static void live(uint64_t id, int64_t seconds)
                                    .fs = &jp_fs_real,
                                    .entropy = &jp_entropy_real,
                                    .config = &config,
+                                   .arrivals = arrivals,
                                    .plan = plan,
                                    .opens_as_root = opens_as_root,
                                    .stop = &stop};
@@ -149,7 +161,9 @@ static void live(uint64_t id, int64_t seconds)
     plan->range_uj[1] = 262143328850;
     stop = 0;
     windows_to_go_ns = clk.now_ns + seconds * JP_NS_PER_S;
-    assert_int_equal(jp_metering_run(&metering), opens_as_root ? -ESTALE : 0);
+    plan->asked[0] = (struct jp_asked){&late_driver, 0};
+    plan->asked_count = 1;
+    assert_int_equal(jp_metering_run(&metering), ends_with);
 }
 
 // What stands in the spool.
@@ -309,6 +323,38 @@ static void nobody_reads_and_the_joules_wait_in_a_gap(void **state)
     assert_int_equal(gaps, 0); // a later start says none again
 }
 
+static void add_a_device(void)
+{
+    char path[128];
+
+    each_wait = NULL;
+    snprintf(path, sizeof path, "mkdir -p %s/sys/class/hwmon/hwmon0", dir);
+    assert_int_equal(system(path), 0);
+}
+
+static void more_sensors_close_the_run_and_the_next_goes_on(void **state)
+{
+    const struct jp_site site = {.root = dir};
+    struct jp_arrivals later;
+    int64_t from_ns = clk.now_ns, mj;
+    uint64_t windows;
+
+    (void)state;
+    jp_arrivals_begin(&later, &site);
+    arrivals = &later;
+    each_wait = add_a_device;
+    ends_with = JP_METERING_MORE;
+    live(7, 60);
+    assert_in_range(clk.now_ns - from_ns, 5 * JP_NS_PER_S, 12 * JP_NS_PER_S);
+    ends_with = 0;
+    live(8, 15); // the device is known now
+    seen_count = 0;
+    read_spool((struct jp_pos){0, 0});
+    mj = add_up(7, 1, &windows) + add_up(8, 1, &windows);
+    assert_true(llabs(mj - (clk.now_ns - from_ns) / 100000) <= 1);
+    assert_true(llabs(add_up(7, 0, &windows) + add_up(8, 0, &windows) - (clk.now_ns - from_ns) / 200000) <= 10);
+}
+
 static void count_from_here(void)
 {
     counting = true;
@@ -316,7 +362,12 @@ static void count_from_here(void)
 
 static void nothing_is_allocated_after_the_first_sample(void **state)
 {
+    const struct jp_site site = {.root = dir};
+    struct jp_arrivals later;
+
     (void)state;
+    jp_arrivals_begin(&later, &site);
+    arrivals = &later;
     allocations = 0;
     each_wait = count_from_here;
     live(7, 200); // 1000 ticks, several segments
@@ -398,6 +449,7 @@ static void begins_anew_for_what_only_root_may_open_where_that_helps(void **stat
     clk = fake_clock_at(START);
     clk.on_wait = on_wait;
     opens_as_root = true;
+    ends_with = JP_METERING_MORE;
     live(2, 60);
     opens_as_root = false;
     assert_true(clk.now_ns < START + 30 * JP_NS_PER_S);
@@ -410,6 +462,7 @@ int main(void)
         cmocka_unit_test_setup_teardown(restart_in_one_boot_loses_no_joule_of_a_counter, set_up, tear_down),
         cmocka_unit_test_setup_teardown(step_of_the_wall_clock_gives_one_anchor, set_up, tear_down),
         cmocka_unit_test_setup_teardown(nobody_reads_and_the_joules_wait_in_a_gap, set_up, tear_down),
+        cmocka_unit_test_setup_teardown(more_sensors_close_the_run_and_the_next_goes_on, set_up, tear_down),
         cmocka_unit_test_setup_teardown(nothing_is_allocated_after_the_first_sample, set_up, tear_down),
         cmocka_unit_test_setup_teardown(one_wake_up_a_tick, set_up, tear_down),
         cmocka_unit_test_setup_teardown(begins_anew_for_what_only_root_may_open_where_that_helps, set_up, tear_down),
