@@ -221,12 +221,14 @@ static void check(struct jp_pins *pins, struct jp_pin *pin)
     change(pins, pin, level > 0, boot_ms(pins), "level");
 }
 
+// Goes on where the last look stopped: every line has its turn, however slow others are.
 static void look(struct jp_pins *pins)
 {
     int64_t begun_ns = pins->clock->mono_ns(pins->clock), took_ns = 0;
+    int left = pins->count;
 
-    for (int i = 0; i < pins->count && took_ns < SLOW_NS; i++) {
-        struct jp_pin *pin = &pins->list[(pins->turn + (unsigned)i) % (unsigned)pins->count];
+    for (; left > 0 && took_ns < SLOW_NS; left--) {
+        struct jp_pin *pin = &pins->list[pins->looked++ % (unsigned)pins->count];
 
         if (pin->open)
             check(pins, pin);
@@ -234,8 +236,7 @@ static void look(struct jp_pins *pins)
             try(pins, pin);
         took_ns = pins->clock->mono_ns(pins->clock) - begun_ns;
     }
-    pins->turn++;
-    pins->look_ns = begun_ns + (took_ns > LOOK_NS / 100 ? 100 * took_ns : LOOK_NS);
+    pins->look_ns = begun_ns + (left > 0 || took_ns > LOOK_NS / 100 ? 100 * took_ns : LOOK_NS);
 }
 
 void jp_pins_open(struct jp_pins *pins, const struct jp_config *config)

@@ -70,6 +70,7 @@ struct jp_pins {
     bool told;               // events were written, and post is to be woken
     int polled[JP_GPIO_MAX]; // index of each descriptor of the last jp_pins_poll
     unsigned turn;           // which is served first
+    unsigned looked;         // lines looked at so far
     int64_t look_ns;         // MONOTONIC of the next look
     int64_t room_ns;         // MONOTONIC of the last refill
 };
