@@ -108,9 +108,12 @@ static bool want(struct jp_sampler *sampler, const struct jp_sampler_source *sou
 
 static void tell_edge(const struct jp_sampler *sampler, enum jp_edge edge, int channel, int error)
 {
-    struct jp_sampler_note note = {
-        .what = edge == JP_EDGE_BACK ? JP_NOTE_BACK : JP_NOTE_FAILING, .channel = channel, .error = error};
+    struct jp_sampler_note note = {.what = JP_NOTE_FAILING, .channel = channel, .error = error};
 
+    if (edge == JP_EDGE_DENIED)
+        note.what = JP_NOTE_DENIED;
+    else if (edge == JP_EDGE_BACK)
+        note.what = JP_NOTE_BACK;
     if (edge != JP_EDGE_NONE && sampler->note)
         sampler->note(sampler->context, &note);
 }

@@ -18,8 +18,8 @@
 
 // What the top may want to say; all on edges.
 struct jp_sampler_note {
-    enum { JP_NOTE_FAILING, JP_NOTE_BACK, JP_NOTE_SLOWED } what;
-    int channel;      // FAILING, BACK: index into run.channels
+    enum { JP_NOTE_FAILING, JP_NOTE_DENIED, JP_NOTE_BACK, JP_NOTE_SLOWED } what;
+    int channel;      // FAILING, DENIED, BACK: index into run.channels
     int error;        // FAILING: errno
     int source;       // SLOWED: its reads cost more than a quarter of the period
     int64_t cost_ns;  // SLOWED: of one read of all its channels

@@ -501,6 +501,51 @@ static void bad_channel_backs_off_alone_and_is_reported_on_edges(void **state)
     assert_in_range(sampler.tracks[1].errors, 5, 20);
 }
 
+static int64_t second_comes_back_for_root(int index, double s, int *error)
+{
+    if (index == 1 && s > 10 && s < 200)
+        *error = s < 20 ? ENODEV : EACCES;
+    return 5000000;
+}
+
+static void what_was_read_and_may_not_be_opened_again_is_told_once_more(void **state)
+{
+    static const enum jp_kind kinds[] = {JP_ENERGY, JP_ENERGY};
+
+    (void)state;
+    set_up(kinds, 2);
+    script = second_comes_back_for_root;
+    begin();
+    for (int k = 0; k < 300; k++)
+        assert_int_equal(next().channels[0].covered_ms, 1000);
+    assert_int_equal(note_count, 3);
+    assert_true(notes[0].what == JP_NOTE_FAILING && notes[0].error == ENODEV);
+    assert_true(notes[1].what == JP_NOTE_DENIED && notes[1].channel == 1);
+    assert_true(notes[2].what == JP_NOTE_BACK && notes[2].channel == 1);
+}
+
+static int64_t second_was_never_open(int index, double s, int *error)
+{
+    (void)s;
+    if (index == 1)
+        *error = EACCES;
+    return 5000000;
+}
+
+static void what_was_never_read_fails_as_all_do(void **state)
+{
+    static const enum jp_kind kinds[] = {JP_ENERGY, JP_ENERGY};
+
+    (void)state;
+    set_up(kinds, 2);
+    script = second_was_never_open;
+    begin();
+    for (int k = 0; k < 300; k++)
+        next();
+    assert_int_equal(note_count, 1);
+    assert_true(notes[0].what == JP_NOTE_FAILING && notes[0].error == EACCES);
+}
+
 static void r1_polls_a_small_counter_often_enough(void **state)
 {
     (void)state;
@@ -934,6 +979,8 @@ int main(void)
         cmocka_unit_test(suspend_belongs_to_its_window_and_costs_powers_their_coverage),
         cmocka_unit_test(steps_of_the_wall_clock_change_nothing),
         cmocka_unit_test(bad_channel_backs_off_alone_and_is_reported_on_edges),
+        cmocka_unit_test(what_was_read_and_may_not_be_opened_again_is_told_once_more),
+        cmocka_unit_test(what_was_never_read_fails_as_all_do),
         cmocka_unit_test(r1_polls_a_small_counter_often_enough),
         cmocka_unit_test(slow_chip_is_read_less_often_and_that_is_said_once),
         cmocka_unit_test(models_and_counters_wake_once_a_window),
