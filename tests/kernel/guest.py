@@ -117,6 +117,8 @@ class Guest:
         return f"{base}.dtb"
 
     def boot(self):
+        if os.path.exists(f"{self.folder}/hand"):  # the QEMU that dumped its tree left it
+            os.remove(f"{self.folder}/hand")
         self.process = subprocess.Popen(self.command, stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL,
                                         stderr=subprocess.PIPE)
         self.hand = socket.socket(socket.AF_UNIX)
