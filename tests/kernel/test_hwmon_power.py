@@ -8,7 +8,6 @@ import unittest
 from guest import ARCH, Guest, main
 from windows import causes, holes, lost_ms, power_mw, wait_whole
 
-FAST = {"sampling.interval_ms": 100, "sampling.window_ms": 500}
 BUS = "/sys/bus/platform/devices/i2c@3000"
 RIG = "/sys/bus/platform/devices/rig-hwmon.0"
 
@@ -43,7 +42,7 @@ class Chips:
             self.assertAlmostEqual(told[name], mw / 1000, places=6, msg=name)
         self.assertEqual(set(told), set(milliwatts))
         guest.run("rm -rf /var/lib/agent-spool /run/agent-hot")
-        agent = guest.agent(FAST)
+        agent = guest.agent()
         agent.wait_windows(6)
         self.assertEqual(agent.stop(), 0)
         for one in agent.dump()[1:6]:
@@ -100,7 +99,7 @@ class DeviceTree(Chips, unittest.TestCase):
     def test_unbound_and_errors(self):
         guest = self.guest
         guest.run("rm -rf /var/lib/agent-spool /run/agent-hot")
-        agent = guest.agent(FAST)
+        agent = guest.agent()
         wait_whole(agent, self.milliwatts)
         client = guest.run("basename /sys/bus/i2c/drivers/ina238/*-0044")
         guest.write("/sys/bus/i2c/drivers/ina238/unbind", client)
@@ -141,7 +140,7 @@ class Generic(unittest.TestCase):
         self.assertEqual(set(told), {"RIG_POWER", "rig.2", "rig.3"})
         self.assertAlmostEqual(told["RIG_POWER"], 1.234567)
         self.assertAlmostEqual(told["rig.2"], -2)
-        agent = guest.agent(FAST)
+        agent = guest.agent()
         wait_whole(agent, told)
         self.put("energy3", 8000000)
         agent.wait_windows(agent.live()["seq"] + 4)
@@ -157,7 +156,7 @@ class Generic(unittest.TestCase):
         guest = self.guest
         guest.run("rm -rf /var/lib/agent-spool /run/agent-hot")
         self.put("power1", 1000000)
-        agent = guest.agent(FAST)
+        agent = guest.agent()
         wait_whole(agent, ("RIG_POWER", "rig.2"))
         before = guest.run(f"basename {RIG}/hwmon/hwmon*")
         guest.write("/sys/bus/platform/drivers/rig-hwmon/unbind", "rig-hwmon.0")

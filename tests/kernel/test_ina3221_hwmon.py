@@ -15,7 +15,6 @@ DRIVER = "/sys/bus/i2c/drivers/ina3221"
 MILLIWATTS = {"MAIN": 4000, "CORE": 8000, "MEMORY": 20000, "STORAGE": 3000, "RADIO": 2000,
               "ina3221-41.1": 2000, "ina3221-41.2": 4000, "ina3221-41.3": 6000}
 ON_SICK, ON_WELL = ("MAIN", "CORE", "MEMORY", "STORAGE"), ("RADIO", "ina3221-41.1", "ina3221-41.2", "ina3221-41.3")
-FAST = {"sampling.interval_ms": 100, "sampling.window_ms": 500}
 
 
 def hwmon(guest, client):
@@ -40,7 +39,7 @@ class DeviceTree(unittest.TestCase):
 
     def agent(self, **more):
         self.guest.run("rm -rf /var/lib/agent-spool /run/agent-hot")
-        agent = self.guest.agent({**FAST, **more})
+        agent = self.guest.agent(more)
         self.addCleanup(lambda: agent.job.running() and agent.stop())
         wait_whole(agent, MILLIWATTS)
         return agent
@@ -68,8 +67,8 @@ class DeviceTree(unittest.TestCase):
         self.assertEqual(power, {name: mw / 1000 for name, mw in MILLIWATTS.items()})
         # What a fake tree would not have: files that are no rails, and one that stays without data.
         main, second = hwmon(guest, "1-0040"), hwmon(guest, "1-0041")
-        for name in ("in4_input", "in7_input", "in7_label", "curr4_input"):
-            guest.read(f"{main}/{name}")
+        self.assertEqual(guest.read(f"{main}/in4_input"), "4000")  # the shunt of the first, in uV
+        guest.run(f"test -e {main}/in7_input -a -e {main}/in7_label -a -e {main}/curr4_input")
         self.assertIn("No data available", guest.try_run(f"cat {second}/in1_input")[1])
         self.assertEqual(guest.read(f"{main}/in3_label"), "NC")
         guest.proved("ina3221_hwmon", "four chips by the device tree's labels and shunts; NC, disabled and sums are no rails")
@@ -80,13 +79,13 @@ class DeviceTree(unittest.TestCase):
         agent.wait_windows(6)
         self.poke(SICK, 0x40, 1, -100)
         turned = agent.live()["seq"] + 2
-        agent.wait_windows(turned + 6)
+        agent.wait_windows(turned + 5)
         self.assertEqual(self.guest.read(f"{SICK}/writes"), writes, "reading writes to a chip in continuous mode")
         windows = self.windows(agent)
         self.no_hole(windows, MILLIWATTS)
         self.true_power(windows, set(MILLIWATTS) - {"MAIN"})
         late = [one for one in windows if one["seq"] > turned][:-1]
-        self.assertGreaterEqual(len(late), 4)
+        self.assertGreaterEqual(len(late), 3)
         for one in late:
             self.assertAlmostEqual(power_mw(one, "MAIN"), -4000, delta=10)
         self.guest.proved("ina3221_hwmon", "negative current; single-shot beside continuous; no write to a continuous chip")
@@ -252,11 +251,11 @@ class Stub(unittest.TestCase):
     MILLIWATTS = {f"ina3221-{address}.{index}": mw for address in (40, 41) for index, mw in ((1, 3840), (2, 2000), (3, -2000))}
 
     def test_energy_of_the_registers(self):
-        agent = self.guest.agent(FAST)
+        agent = self.guest.agent()
         agent.wait_windows(6)
         self.assertEqual(agent.stop(), 0)
         windows = agent.dump()
-        self.assertEqual(set(windows[0]["energy_mj"]), set(self.MILLIWATTS))
+        self.assertEqual(set(windows[0]["energy_mj"]) - {"total"}, set(self.MILLIWATTS))
         for one in windows[1:6]:
             for name, mw in self.MILLIWATTS.items():
                 self.assertEqual(holes([one], name), [])
@@ -266,7 +265,7 @@ class Stub(unittest.TestCase):
     def test_unbound_and_bound_again(self):
         guest, client = self.guest, f"{self.bus}-0040"
         self.guest.run("rm -rf /var/lib/agent-spool /run/agent-hot")
-        agent = guest.agent(FAST)
+        agent = guest.agent()
         agent.wait_windows(3)
         before = hwmon(guest, client).rsplit("/", 1)[-1]
         guest.write(f"{DRIVER}/unbind", client)
