@@ -262,7 +262,7 @@ def main():
         found = libraries(kernel, arch)
         programs(kernel, arch, found)
         agent(kernel, arch, found, "agent")
-        # agent2
+        agent(kernel, arch, gpiod(kernel, arch), "agent-gpiod2")
 
 
 if __name__ == "__main__":
