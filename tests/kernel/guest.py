@@ -122,8 +122,7 @@ class Guest:
         self.process = subprocess.Popen(self.command, stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL,
                                         stderr=subprocess.PIPE)
         self.hand = socket.socket(socket.AF_UNIX)
-        eventually(lambda: self.alive() and os.path.exists(f"{self.folder}/hand"), 20, "QEMU made no socket")
-        self.hand.connect(f"{self.folder}/hand")
+        eventually(lambda: self.alive() and self.hand.connect_ex(f"{self.folder}/hand") == 0, 20, "QEMU made no socket")
         self.hand.settimeout(BOOT_S)
         self.file = self.hand.makefile("rb")
         self.expect(lambda: self.file.readline() == b"ready\n")
