@@ -219,7 +219,7 @@ void jp_diagnose_machine(struct jp_plan *plan, const struct jp_site *site, const
                          const struct jp_clock *clock)
 {
     uint32_t roles;
-    bool measured = jp_channels_measured(plan, &roles) > 0, missing = jp_diagnose_rails(plan, site),
+    bool measured = jp_channels_measured(plan, &roles) > 0, missing = jp_diagnose_rails(plan, site, config),
          hidden = check_container(plan, site, measured);
 
     if (!measured && !missing && !hidden && !permission_told(plan) && !jp_diagnose_replayed(plan))

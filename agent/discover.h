@@ -8,6 +8,7 @@
 #include "run.h"
 
 #define JP_PROBLEMS_MAX 24
+#define JP_ASKED_MAX 48
 
 struct jp_problem {
     char what[160], where[160], remedy[200];
@@ -24,6 +25,12 @@ struct jp_source {
     struct jp_channel info[JP_CHANNELS_MAX];
 };
 
+// A driver that was asked, and how much it found.
+struct jp_asked {
+    const struct jp_driver *driver;
+    int found;
+};
+
 struct jp_plan {
     struct jp_run run;     // id and boot are filled too
     struct jp_board board; // the profile that applied
@@ -37,7 +44,9 @@ struct jp_plan {
     struct jp_problem problems[JP_PROBLEMS_MAX];
     int problem_count;
     const char *drivers_used[JP_SOURCES_MAX];
-    int driver_count; // distinct names
+    int driver_count;                    // distinct names
+    struct jp_asked asked[JP_ASKED_MAX]; // those that measure
+    int asked_count;
 };
 
 // What discovery starts from. Everything is borrowed.

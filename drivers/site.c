@@ -14,6 +14,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
+#include <sys/syscall.h>
 #include <unistd.h>
 
 // A number of 20 characters, its line end, and room to notice what is longer.
@@ -64,6 +65,20 @@ int jp_site_open(const struct jp_site *site, const char *path)
         return fd;
     rc = -errno;
     return is_below_trace(site, -rc) ? jp_trace_open(site->root, path) : rc;
+}
+
+int jp_site_open_attribute(const struct jp_site *site, const char *path)
+{
+    char full[PATH_MAX];
+    int rc = jp_site_path(site, path, full, sizeof full), fd;
+
+    if (rc < 0)
+        return rc;
+    fd = open(full, O_RDWR | O_CLOEXEC | O_NONBLOCK | O_NOCTTY);
+    if (fd >= 0)
+        return fd;
+    rc = -errno;
+    return is_below_trace(site, -rc) ? -EROFS : rc;
 }
 
 static bool is_space(char c)
@@ -236,6 +251,26 @@ int jp_site_list(const struct jp_site *site, const char *path, int (*each)(void 
     return rc;
 }
 
+// readdir(3) allocates.
+int jp_site_count(const struct jp_site *site, const char *path)
+{
+    char full[PATH_MAX], entries[2048] __attribute__((aligned(8)));
+    int rc = jp_site_path(site, path, full, sizeof full), fd, count = 0;
+    long got;
+
+    if (rc < 0)
+        return rc;
+    fd = open(full, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+    if (fd < 0)
+        return -errno;
+    while ((got = syscall(SYS_getdents64, fd, entries, sizeof entries)) > 0)
+        for (long at = 0; at < got; at += ((const struct dirent64 *)(const void *)(entries + at))->d_reclen)
+            count++;
+    rc = got < 0 ? -errno : count - 2; // without itself and its parent
+    close(fd);
+    return rc;
+}
+
 int jp_site_pread_i64(int fd, int64_t *value)
 {
     char text[NUMBER_TEXT_MAX];
@@ -257,4 +292,14 @@ int jp_site_pread_first(int fd, int64_t *values, int count)
             rc = -EINVAL; // the others are there
     }
     return rc;
+}
+
+int jp_site_pwrite_i64(int fd, int64_t value)
+{
+    char text[NUMBER_TEXT_MAX];
+    int length = snprintf(text, sizeof text, "%lld\n", (long long)value);
+
+    // A plain file of a tree would keep the rest of a longer number; the kernel's attributes have no length.
+    (void)!ftruncate(fd, 0);
+    return pwrite(fd, text, (size_t)length, 0) < 0 ? -errno : 0;
 }

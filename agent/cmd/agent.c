@@ -157,7 +157,8 @@ static int supervise(struct supervisor *supervisor)
                 return stop_all(supervisor, JP_EXIT_CONFIG);
             if (half->status == JP_HALF_SURPLUS)
                 return stop_all(supervisor, JP_EXIT_FAILED);
-            plan_restart(half);
+            if (half->status != JP_HALF_AGAIN) // then it is due at once
+                plan_restart(half);
         }
         next = INT64_MAX / 2;
         for (size_t i = 0; i < 2; i++) {

@@ -25,9 +25,12 @@ void jp_half_signals(bool under_agent);
 // How a half of an agent ends when another one holds its lock: starting it again would not help.
 #define JP_HALF_SURPLUS 75
 
+// How a meter of an agent ends that has to be root again to open sensors that came: it is started again at once.
+#define JP_HALF_AGAIN 76
+
 // meter: opens the sensors, drops, measures until told to stop. post: drops, connects, delivers. Both hold the
 // lock of their half in paths.hot (meter.lock, post.lock) while they run, and wait 12 s for it. Both say on the
-// log what is wrong. An enum jp_exit, or JP_HALF_SURPLUS.
+// log what is wrong. An enum jp_exit, JP_HALF_SURPLUS or JP_HALF_AGAIN.
 int jp_half_meter(const struct jp_half_setup *setup);
 int jp_half_post(const struct jp_half_setup *setup);
 

@@ -30,8 +30,10 @@ static struct fake_chip *chip_state = &chip;
 static struct jp_config config;
 static struct jp_plan *plan;
 static volatile sig_atomic_t stop;
+static bool opens_as_root;
 static int64_t windows_to_go_ns;
-static int window_ms, interval_ms;
+static int window_ms, interval_ms, ends_with;
+static struct jp_arrivals *arrivals;
 static volatile bool counting; // the compiler knows malloc too well
 static volatile long allocations;
 static void *volatile kept;
@@ -97,6 +99,8 @@ static int set_up(void **state)
     plan = calloc(1, sizeof *plan);
     window_ms = 1000;
     interval_ms = 200;
+    ends_with = 0;
+    arrivals = NULL;
     each_wait = NULL;
     counting = false;
     return 0;
@@ -112,6 +116,15 @@ static int tear_down(void **state)
     return system(command);
 }
 
+static int find_one(const struct jp_site *site, struct jp_found *found, int max)
+{
+    (void)site;
+    (void)found;
+    return max > 0;
+}
+
+static const struct jp_driver late_driver = {.name = "late", .probe = find_one};
+
 // One life of meter, `seconds` long.
 static void live(uint64_t id, int64_t seconds)
 {
@@ -119,7 +132,9 @@ static void live(uint64_t id, int64_t seconds)
                                    .fs = &jp_fs_real,
                                    .entropy = &jp_entropy_real,
                                    .config = &config,
+                                   .arrivals = arrivals,
                                    .plan = plan,
+                                   .opens_as_root = opens_as_root,
                                    .stop = &stop};
 
     memset(plan, 0, sizeof *plan);
@@ -146,7 +161,9 @@ static void live(uint64_t id, int64_t seconds)
     plan->range_uj[1] = 262143328850;
     stop = 0;
     windows_to_go_ns = clk.now_ns + seconds * JP_NS_PER_S;
-    assert_int_equal(jp_metering_run(&metering), 0);
+    plan->asked[0] = (struct jp_asked){&late_driver, 0};
+    plan->asked_count = 1;
+    assert_int_equal(jp_metering_run(&metering), ends_with);
 }
 
 // What stands in the spool.
@@ -306,6 +323,38 @@ static void nobody_reads_and_the_joules_wait_in_a_gap(void **state)
     assert_int_equal(gaps, 0); // a later start says none again
 }
 
+static void add_a_device(void)
+{
+    char path[128];
+
+    each_wait = NULL;
+    snprintf(path, sizeof path, "mkdir -p %s/sys/class/hwmon/hwmon0", dir);
+    assert_int_equal(system(path), 0);
+}
+
+static void more_sensors_close_the_run_and_the_next_goes_on(void **state)
+{
+    const struct jp_site site = {.root = dir};
+    struct jp_arrivals later;
+    int64_t from_ns = clk.now_ns, mj;
+    uint64_t windows;
+
+    (void)state;
+    jp_arrivals_begin(&later, &site);
+    arrivals = &later;
+    each_wait = add_a_device;
+    ends_with = JP_METERING_MORE;
+    live(7, 60);
+    assert_in_range(clk.now_ns - from_ns, 5 * JP_NS_PER_S, 12 * JP_NS_PER_S);
+    ends_with = 0;
+    live(8, 15); // the device is known now
+    seen_count = 0;
+    read_spool((struct jp_pos){0, 0});
+    mj = add_up(7, 1, &windows) + add_up(8, 1, &windows);
+    assert_true(llabs(mj - (clk.now_ns - from_ns) / 100000) <= 1);
+    assert_true(llabs(add_up(7, 0, &windows) + add_up(8, 0, &windows) - (clk.now_ns - from_ns) / 200000) <= 10);
+}
+
 static void count_from_here(void)
 {
     counting = true;
@@ -313,7 +362,12 @@ static void count_from_here(void)
 
 static void nothing_is_allocated_after_the_first_sample(void **state)
 {
+    const struct jp_site site = {.root = dir};
+    struct jp_arrivals later;
+
     (void)state;
+    jp_arrivals_begin(&later, &site);
+    arrivals = &later;
     allocations = 0;
     each_wait = count_from_here;
     live(7, 200); // 1000 ticks, several segments
@@ -375,6 +429,32 @@ static void watchdog_hears_of_the_loop_however_seldom_it_samples(void **state)
     close(manager);
 }
 
+// The counter goes away after 2 s and comes back after 5 s, for root alone.
+static int denied(struct fake_chip *self, int index, int64_t t_ns, int64_t *value)
+{
+    int64_t age_ns = t_ns - START;
+
+    steady(self, index, t_ns, value);
+    if (index != 1 || age_ns < 2 * JP_NS_PER_S)
+        return 0;
+    return age_ns < 5 * JP_NS_PER_S ? ENODEV : EACCES;
+}
+
+static void begins_anew_for_what_only_root_may_open_where_that_helps(void **state)
+{
+    (void)state;
+    chip.value = denied;
+    live(1, 60);
+    assert_true(clk.now_ns >= START + 60 * JP_NS_PER_S);
+    clk = fake_clock_at(START);
+    clk.on_wait = on_wait;
+    opens_as_root = true;
+    ends_with = JP_METERING_MORE;
+    live(2, 60);
+    opens_as_root = false;
+    assert_true(clk.now_ns < START + 30 * JP_NS_PER_S);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -382,8 +462,10 @@ int main(void)
         cmocka_unit_test_setup_teardown(restart_in_one_boot_loses_no_joule_of_a_counter, set_up, tear_down),
         cmocka_unit_test_setup_teardown(step_of_the_wall_clock_gives_one_anchor, set_up, tear_down),
         cmocka_unit_test_setup_teardown(nobody_reads_and_the_joules_wait_in_a_gap, set_up, tear_down),
+        cmocka_unit_test_setup_teardown(more_sensors_close_the_run_and_the_next_goes_on, set_up, tear_down),
         cmocka_unit_test_setup_teardown(nothing_is_allocated_after_the_first_sample, set_up, tear_down),
         cmocka_unit_test_setup_teardown(one_wake_up_a_tick, set_up, tear_down),
+        cmocka_unit_test_setup_teardown(begins_anew_for_what_only_root_may_open_where_that_helps, set_up, tear_down),
         cmocka_unit_test_setup_teardown(watchdog_hears_of_the_loop_however_seldom_it_samples, set_up, tear_down),
     };
 
