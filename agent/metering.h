@@ -20,7 +20,7 @@ struct jp_metering {
     const struct jp_config *config;
     const struct jp_site *site;        // where the power mode is looked at now and then; NULL: it is not
     struct jp_plan *plan;              // open sensors (discover.h)
-    struct jp_pins *pins;              // open GPIO lines, closed at the end; NULL: none
+    struct jp_pins *pins;              // open GPIO lines; NULL: none
     const volatile sig_atomic_t *stop; // becomes non-zero: close the window, seal, return
 };
 

@@ -182,6 +182,8 @@ int jp_half_meter(const struct jp_half_setup *setup)
                                              .stop = &stop};
         rc = jp_metering_run(&metering) ? JP_EXIT_FAILED : JP_EXIT_DONE;
     }
+    if (pins)
+        jp_pins_close(pins);
     jp_lock_drop(&lock);
     jp_plan_close(plan);
     free(plan);
