@@ -231,8 +231,7 @@ class Gpio:
         self.proved("busy, missing, beyond the end, two of a label: one clear line each, and the agent goes on")
 
     def test_a_chip_that_goes_and_comes_back(self):
-        # An output: Linux before 6.10 corrupts its memory when a chip goes whose lines have interrupts in use ("gpiolib: cdev:
-        # release IRQs when the gpio chip device is removed").
+        # An output: of a chip that goes the kernel frees interrupts in use too, and oopses sooner or later (docs/drivers.md).
         loose, fixed = self.chip("loose", "loose"), self.chip("fixed", "fixed")
         agent = self.agent([{"chip": "loose", "line": 2, "use": "led"}, {"chip": "fixed", "line": 0, "use": "marker", "task": "job"}])
         eventually(lambda: loose.value(2) == "1", 30, "the LED stays off")
