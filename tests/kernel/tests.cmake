@@ -12,6 +12,7 @@ function(jp_kernel_test name)
 endfunction()
 
 jp_kernel_test(guest arm64 amd64)
+jp_kernel_test(late arm64 amd64)
 
 # What they proved, as a table, when all have ended.
 add_test(NAME kernel.table COMMAND ${JP_PYTHON} -B ${CMAKE_CURRENT_SOURCE_DIR}/kernel/table.py ${JOULEPOST_KERNEL})
