@@ -70,16 +70,26 @@ static void put_reason(struct jp_text *text, const char *reason)
     jp_text_put(text, "%s\"%s\"", text->bytes[text->used - 1] == '[' ? "" : ", ", reason);
 }
 
-static void put_degraded(struct jp_text *text, const struct jp_answers *answers)
+static bool is_failing(const struct jp_answers *answers)
 {
     bool failing = false;
 
+    for (int i = 0; i < answers->run->channel_count; i++)
+        failing |= answers->sampler->tracks[i].reported;
+    return failing;
+}
+
+bool jp_answers_well(const struct jp_answers *answers)
+{
+    return !is_failing(answers) && !answers->record->failing && answers->sampler->poll_reachable;
+}
+
+static void put_degraded(struct jp_text *text, const struct jp_answers *answers)
+{
     jp_text_put(text, ", \"degraded\": [");
     if (text->used == text->size)
         return;
-    for (int i = 0; i < answers->run->channel_count; i++)
-        failing |= answers->sampler->tracks[i].reported;
-    if (failing)
+    if (is_failing(answers))
         put_reason(text, "read_error");
     if (answers->record->failing == ENOSPC)
         put_reason(text, "hot_full");
@@ -167,7 +177,7 @@ static void live(const struct jp_answers *answers, struct jp_text *text)
                       answers->sampler->gauges[i]);
     jp_text_put(text, "}");
     jp_text_string(text, "power_mode", answers->run->facts.power_mode);
-    jp_text_string(text, "task", answers->task);
+    jp_text_string(text, "task", answers->task[0] || !answers->pins ? answers->task : jp_pins_task(answers->pins));
     put_degraded(text, answers);
     jp_text_put(text, "}");
 }
@@ -197,6 +207,10 @@ static void task(struct jp_answers *answers, bool start, const char *name, struc
 
     if (!jp_name_is_good(name, JP_NAME_MAX)) {
         refuse(text, "a task's name is 1 to 32 of A-Z a-z 0-9 _ . -", "");
+        return;
+    }
+    if (answers->pins && jp_pins_marks(answers->pins, name)) {
+        refuse(text, "a GPIO line marks this task: ", name);
         return;
     }
     if (start && answers->task[0] != '\0') {

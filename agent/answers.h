@@ -3,6 +3,7 @@
 #ifndef JP_ANSWERS_H
 #define JP_ANSWERS_H
 
+#include "pins.h"
 #include "record.h"
 #include "sampler.h"
 
@@ -13,6 +14,7 @@ struct jp_answers {
     struct jp_record *record;
     const struct jp_clock *clock;
     const struct jp_window *window; // the last closed one; span_ms 0 before it
+    const struct jp_pins *pins;     // whose markers start and stop tasks of their own; NULL: none
     // State.
     int64_t window_ns;      // MONOTONIC of its closing, of the start before it
     char task[JP_NAME_MAX]; // the one that runs, "" none
@@ -20,5 +22,8 @@ struct jp_answers {
 
 // The `answer` of struct jp_control; context is a struct jp_answers.
 void jp_answers_give(void *context, const char *request, char *reply, size_t size);
+
+// Whether samples and the hot spool are as they should be: nothing would be called degraded.
+bool jp_answers_well(const struct jp_answers *answers);
 
 #endif

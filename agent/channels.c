@@ -192,6 +192,18 @@ static void add_gauge(struct jp_plan *plan, struct jp_source *source, int i)
     source->gauge[i] = run->gauge_count++;
 }
 
+static void tell_repeated(struct jp_plan *plan, const struct jp_channel *info)
+{
+    char what[160];
+
+    if (!info->repeated_by[0])
+        return;
+    snprintf(what, sizeof what, "the same counter comes again as %s: it is left out, or it would count twice",
+             info->repeated_by);
+    jp_plan_problem(plan, what, info->name,
+                    "nothing to do where both are dies of one processor; else report it with `joulepost probe --json`");
+}
+
 void jp_channels_add(struct jp_plan *plan, int index)
 {
     struct jp_source *source = &plan->sources[index];
@@ -200,6 +212,7 @@ void jp_channels_add(struct jp_plan *plan, int index)
     for (int i = 0; i < source->count; i++) {
         bool gauge = source->info[i].kind == JP_GAUGE;
 
+        tell_repeated(plan, &source->info[i]);
         source->channel[i] = source->gauge[i] = -1;
         if (strcasecmp(source->info[i].name, "NC") == 0)
             continue; // the tree says so: not connected
@@ -221,11 +234,19 @@ int jp_channels_measured(const struct jp_plan *plan, uint32_t *roles)
 
     *roles = 0;
     for (int i = 0; i < plan->run.channel_count; i++)
-        if (plan->run.channels[i].method == JP_MEASURED) {
+        if (plan->run.channels[i].method == JP_MEASURED && !(plan->run.channels[i].roles & JP_ROLE_BATTERY)) {
             *roles |= plan->run.channels[i].roles;
             count++;
         }
     return count;
+}
+
+bool jp_channels_battery(const struct jp_plan *plan)
+{
+    for (int i = 0; i < plan->run.channel_count; i++)
+        if (plan->run.channels[i].roles & JP_ROLE_BATTERY)
+            return true;
+    return false;
 }
 
 // The run's name of the channel that `source`'s driver calls `name`; its own chip goes first.

@@ -14,7 +14,10 @@ void jp_channels_add(struct jp_plan *plan, int index);
 // After the last source: part_of, calibration and the total.
 void jp_channels_finish(struct jp_plan *plan, const struct jp_config *config);
 
-// How many channels of the run are measured, and the roles they have together.
+// How many channels of the run are measured, batteries left out, and the roles they have together.
 int jp_channels_measured(const struct jp_plan *plan, uint32_t *roles);
+
+// Whether one of them is a battery's.
+bool jp_channels_battery(const struct jp_plan *plan);
 
 #endif

@@ -27,9 +27,8 @@ struct jp_calibration {
 };
 
 struct jp_gpio {
-    char chip[64];
-    int line;
-    char use[8]; // "marker", "alert", "led"
+    char chip[64], line[64]; // each a number or a name
+    char use[8];             // "marker", "alert", "led"
     char task[JP_NAME_MAX];
     bool active_low;
 };

@@ -181,11 +181,17 @@ static int check_gpio(const struct check *check)
         if (strcmp(gpio->use, "marker") == 0 && !gpio->task[0])
             return jp_config_wrong(check->reader, at(check, "gpio"),
                                    "a marker of gpio has no task, allowed: task = \"NAME\"");
+        if (strcmp(gpio->use, "marker") != 0 && gpio->task[0])
+            return jp_config_wrong(check->reader, at(check, "gpio"), "a gpio of use %s has a task, allowed: no task",
+                                   gpio->use);
         for (int j = 0; j < i; j++)
-            if (gpio->line == config->gpio[j].line && strcmp(gpio->chip, config->gpio[j].chip) == 0)
+            if (strcmp(gpio->line, config->gpio[j].line) == 0 && strcmp(gpio->chip, config->gpio[j].chip) == 0)
                 return jp_config_wrong(check->reader, at(check, "gpio"),
-                                       "gpio names line %d of %s twice, allowed: one use a line", gpio->line,
+                                       "gpio names line %s of %s twice, allowed: one use a line", gpio->line,
                                        gpio->chip);
+            else if (gpio->task[0] && strcmp(gpio->task, config->gpio[j].task) == 0)
+                return jp_config_wrong(check->reader, at(check, "gpio"),
+                                       "two lines of gpio mark the task %s, allowed: one line a task", gpio->task);
     }
     return 0;
 }

@@ -14,6 +14,7 @@ void jp_config_defaults(const struct jp_key *keys, void *base)
 
         switch (key->type) {
         case JP_KEY_TEXT:
+        case JP_KEY_ID:
             snprintf(out, key->size, "%s", key->text ? key->text : "");
             break;
         case JP_KEY_INT:

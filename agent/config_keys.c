@@ -85,6 +85,8 @@ bool jp_form_ok(enum jp_key_form form, const char *text)
         return is_line(text);
     case JP_FORM_NAME:
         return size > 0 && strspn(text, JP_NAME_LETTERS) == size;
+    case JP_FORM_LABEL:
+        return size > 0 && is_line(text) && !strpbrk(text, "\"\\");
     case JP_FORM_PATH:
         return text[0] == '/' && is_line(text);
     case JP_FORM_COUNTRY:
@@ -104,6 +106,7 @@ const char *jp_form_allowed(enum jp_key_form form)
     static const char *const allowed[] = {
         [JP_FORM_LINE] = "text without control characters",
         [JP_FORM_NAME] = "letters, digits and _ . -",
+        [JP_FORM_LABEL] = "a number, or a name without quotes, backslashes and control characters",
         [JP_FORM_PATH] = "an absolute path",
         [JP_FORM_COUNTRY] = "three letters of ISO 3166 (FRA, DEU, USA, ...)",
         [JP_FORM_LEVEL] = "text without + # / and control characters",
@@ -137,8 +140,8 @@ static const struct jp_key mix_fields[] = {
 };
 
 static const struct jp_key gpio_fields[] = {
-    {"chip", JP_KEY_TEXT, IN(jp_gpio, chip), .required = true},
-    {"line", JP_KEY_INT, IN(jp_gpio, line), .min = 0, .max = 1023, .required = true},
+    {"chip", JP_KEY_ID, IN(jp_gpio, chip), .min = 0, .max = 1023, .form = JP_FORM_LABEL, .required = true},
+    {"line", JP_KEY_ID, IN(jp_gpio, line), .min = 0, .max = 1023, .form = JP_FORM_LABEL, .required = true},
     {"use", JP_KEY_TEXT, IN(jp_gpio, use), .words = use_words, .required = true},
     {"task", JP_KEY_TEXT, IN(jp_gpio, task), .form = JP_FORM_NAME, .unset = "none"},
     {"active_low", JP_KEY_BOOL, IN(jp_gpio, active_low)},

@@ -12,6 +12,7 @@
 
 enum jp_key_type {
     JP_KEY_TEXT = 1, // char[size]: `form`, or one of `words`
+    JP_KEY_ID,       // char[size]: a name of the `form`, or an integer min..max as its digits
     JP_KEY_INT,      // int, min..max
     JP_KEY_INT64,    // int64_t, min..max
     JP_KEY_MILLI,    // int64_t in thousandths of what the file says, min..max in the file's unit
@@ -29,6 +30,7 @@ enum jp_key_type {
 enum jp_key_form {
     JP_FORM_LINE, // printable, no control characters
     JP_FORM_NAME,
+    JP_FORM_LABEL, // printable, goes between quotes as it is
     JP_FORM_PATH,
     JP_FORM_COUNTRY,
     JP_FORM_LEVEL, // one level of a topic

@@ -75,6 +75,7 @@ static void print_scalar(FILE *out, const struct jp_key *key, const void *base)
 
     switch (key->type) {
     case JP_KEY_TEXT:
+    case JP_KEY_ID:
         print_text(out, at);
         break;
     case JP_KEY_INT:

@@ -136,6 +136,20 @@ static int read_integer(const struct jp_config_reader *reader, const struct jp_k
     return 0;
 }
 
+static int read_id(const struct jp_config_reader *reader, const struct jp_key *key, const config_setting_t *setting,
+                   char *out)
+{
+    int type = config_setting_type(setting), rc;
+    int64_t number;
+
+    if (type != CONFIG_TYPE_INT && type != CONFIG_TYPE_INT64)
+        return read_text(reader, key, setting, out);
+    rc = read_integer(reader, key, setting, &number);
+    if (rc == 0)
+        snprintf(out, key->size, "%lld", (long long)number);
+    return rc;
+}
+
 static int read_real(const struct jp_config_reader *reader, const struct jp_key *key, const config_setting_t *setting,
                      double *out)
 {
@@ -258,6 +272,8 @@ int jp_config_read_scalar(const struct jp_config_reader *reader, const struct jp
     switch (key->type) {
     case JP_KEY_TEXT:
         return read_text(reader, key, setting, out);
+    case JP_KEY_ID:
+        return read_id(reader, key, setting, out);
     case JP_KEY_INT:
         rc = read_integer(reader, key, setting, &integer);
         if (rc == 0)

@@ -10,11 +10,9 @@ int jp_config_unused(const struct jp_config *config, const char **keys, int max)
         const char *key;
         bool set;
     } all[] = {
-        {"sampling.hw_average", config->sampling.hw_average},
         {"location.wue", config->location.wue > 0},
         {"location.latitude, .longitude", !isnan(config->location.latitude)},
         {"prometheus.file", config->prometheus_file[0] != '\0'},
-        {"gpio", config->gpio_count > 0},
     };
     int count = 0;
 

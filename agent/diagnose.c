@@ -3,6 +3,8 @@
 #define _GNU_SOURCE
 #include "diagnose.h"
 
+#include "ina3221_i2c.h"
+
 #include <errno.h>
 #include <math.h>
 #include <stdio.h>
@@ -147,6 +149,7 @@ static const struct reason {
     {ETIMEDOUT, "it timed out (ETIMEDOUT)",
      "write 1 to `samples` of the chip's hwmon folder; if it stays, the bus is stuck: see `dmesg`, cut the power"},
     {EAGAIN, "not ready (EAGAIN)", "what is powered down answers again under load: look again then"},
+    {EBUSY, "a kernel driver took it (EBUSY)", "restart the service: it then reads the chip through that driver"},
     {ENOENT, "its file went away (ENOENT)", "load the sensor's kernel driver again, then restart the service"},
     {ENODEV, "its device went away (ENODEV)", "load the sensor's kernel driver again, then restart the service"},
     {EINVAL, "its file holds no number", "look at the file with `cat`, and report it with `joulepost probe --json`"},
@@ -176,6 +179,12 @@ static void add_name(char *list, size_t size, const char *name)
         snprintf(list + used, size - used, "...");
 }
 
+// jp_direct_diagnose has said so.
+static bool is_told(int error)
+{
+    return error == JP_INA3221_NO_SHUNT || error == JP_INA3221_POWERED_DOWN;
+}
+
 // One problem for each reason why channels of a source are silent.
 static void tell_silent(struct jp_plan *plan, const struct jp_source *source, const struct jp_power_now *now)
 {
@@ -185,7 +194,7 @@ static void tell_silent(struct jp_plan *plan, const struct jp_source *source, co
         int channel = source->channel[i], silent = 0;
         char names[sizeof plan->problems[0].where] = "", what[160];
 
-        if (channel < 0 || now->known[channel] || told[i])
+        if (channel < 0 || now->known[channel] || told[i] || is_told(now->error[channel]))
             continue;
         for (int j = i; j < source->count; j++) {
             int other = source->channel[j];
@@ -198,7 +207,9 @@ static void tell_silent(struct jp_plan *plan, const struct jp_source *source, co
         }
         snprintf(what, sizeof what, "the sensor did not answer%s: %s", silent > 1 ? " for any of them" : "",
                  reason_of(now->error[channel])->what);
-        jp_plan_problem(plan, what, names, reason_of(now->error[channel])->remedy);
+        jp_plan_problem(plan, what, names,
+                        strcmp(source->driver->name, "nvidia_gpu") == 0 ? JP_REMEDY_NVIDIA
+                                                                        : reason_of(now->error[channel])->remedy);
     }
 }
 

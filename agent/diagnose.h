@@ -9,6 +9,12 @@
 #define JP_REMEDY_PERMISSION                                                                                           \
     "run as root; for the service 60-joulepost.rules (udev) opens energy counters, and CAP_DAC_READ_SEARCH all files"
 
+#define JP_REMEDY_NVIDIA                                                                                               \
+    "run nvidia-smi as the same user, it says why; a hardened service sees the GPU with the drop-in of "               \
+    "docs/security.md; or name only other drivers in the key \"drivers\""
+#define JP_REMEDY_DEVICE                                                                                               \
+    "run as root, or give the user the group that `ls -l` shows for it; for the service docs/drivers.md has the lines"
+
 #define JP_WHAT_WRONG_TRACE "this line of the trace is wrong"
 
 struct jp_power_now {
@@ -38,7 +44,7 @@ void jp_diagnose_machine(struct jp_plan *plan, const struct jp_site *site, const
 // Adds a problem for each chip that no kernel driver serves, for rails of the profile that are not here or off, a total
 // that lacks one, rails without a label, and chips that convert slower than they are asked. True: it says why some
 // are not here.
-bool jp_diagnose_rails(struct jp_plan *plan, const struct jp_site *site);
+bool jp_diagnose_rails(struct jp_plan *plan, const struct jp_site *site, const struct jp_config *config);
 
 // Whether a trace plays the sensors, or would if it were right.
 bool jp_diagnose_replayed(const struct jp_plan *plan);

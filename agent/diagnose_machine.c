@@ -70,7 +70,8 @@ static bool check_container(struct jp_plan *plan, const struct jp_site *site, bo
 static bool permission_told(const struct jp_plan *plan)
 {
     for (int i = 0; i < plan->problem_count; i++)
-        if (strcmp(plan->problems[i].remedy, JP_REMEDY_PERMISSION) == 0)
+        if (strcmp(plan->problems[i].remedy, JP_REMEDY_PERMISSION) == 0 ||
+            strcmp(plan->problems[i].remedy, JP_REMEDY_DEVICE) == 0)
             return true;
     return false;
 }
@@ -94,7 +95,10 @@ static void check_measured(struct jp_plan *plan, const struct jp_site *site)
             "modprobe intel_rapl_msr (Intel and AMD); a virtual machine has none: take the models as they are");
     else
         jp_plan_problem(
-            plan, "nothing is measured on this machine", plan->run.facts.board_name,
+            plan,
+            jp_channels_battery(plan) ? "only a battery is measured on this machine"
+                                      : "nothing is measured on this machine",
+            plan->run.facts.board_name,
             "load the driver of its power sensors (ina3221, intel_rapl_msr), or take the models as they are");
 }
 
@@ -215,7 +219,7 @@ void jp_diagnose_machine(struct jp_plan *plan, const struct jp_site *site, const
                          const struct jp_clock *clock)
 {
     uint32_t roles;
-    bool measured = jp_channels_measured(plan, &roles) > 0, missing = jp_diagnose_rails(plan, site),
+    bool measured = jp_channels_measured(plan, &roles) > 0, missing = jp_diagnose_rails(plan, site, config),
          hidden = check_container(plan, site, measured);
 
     if (!measured && !missing && !hidden && !permission_told(plan) && !jp_diagnose_replayed(plan))

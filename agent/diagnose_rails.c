@@ -4,6 +4,7 @@
 #include "channels.h"
 #include "chip.h"
 #include "diagnose.h"
+#include "direct.h"
 #include "drivers.h"
 #include "total.h"
 
@@ -84,6 +85,14 @@ static bool is_served(const struct jp_site *site, const char *name)
     return jp_site_list(site, path, see_child, NULL) > 0;
 }
 
+static bool is_explained(const struct jp_plan *plan, const char *path)
+{
+    for (int i = 0; i < plan->problem_count; i++)
+        if (strcmp(plan->problems[i].where, path) == 0)
+            return true;
+    return false;
+}
+
 static int look_at_client(void *context, const char *name)
 {
     struct told *told = context;
@@ -99,7 +108,10 @@ static int look_at_client(void *context, const char *name)
     find_driver(told->site, name, driver, sizeof driver);
     ours = strncmp(kind, "ina3221", 7) == 0 || strncmp(driver, "ina3221", 7) == 0;
     if ((!ours && !promised(told->plan, &chip)) || strncmp(driver, "ina3221", 7) == 0 ||
-        (!driver[0] && is_served(told->site, name)))
+        (!driver[0] && is_served(told->site, name)) || jp_direct_is_read(told->plan, told->site, name))
+        return 0;
+    told->chips[told->count++] = chip;
+    if (is_explained(told->plan, path)) // by why it could not be read directly
         return 0;
     if (driver[0]) {
         snprintf(what, sizeof what, "the INA3221 at 0x%x is busy: the kernel driver %s has it, which tells no power",
@@ -114,7 +126,6 @@ static int look_at_client(void *context, const char *name)
                  "modprobe ina3221; where it is loaded, see `dmesg`: the chip did not answer it");
     }
     jp_plan_problem(told->plan, what, path, remedy);
-    told->chips[told->count++] = chip;
     return 0;
 }
 
@@ -249,7 +260,7 @@ bool jp_diagnose_replayed(const struct jp_plan *plan)
     return false;
 }
 
-bool jp_diagnose_rails(struct jp_plan *plan, const struct jp_site *site)
+bool jp_diagnose_rails(struct jp_plan *plan, const struct jp_site *site, const struct jp_config *config)
 {
     struct told told = {.plan = plan, .site = site};
     int missing = 0;
@@ -261,7 +272,8 @@ bool jp_diagnose_rails(struct jp_plan *plan, const struct jp_site *site)
     tell_no_total(plan);
     tell_nameless(plan);
     for (int s = 0; s < plan->source_count; s++)
-        if (strcmp(plan->sources[s].driver->name, "ina3221_hwmon") == 0)
+        if (strcmp(plan->sources[s].driver->name, "ina3221_hwmon") == 0 && !config->sampling.hw_average)
             check_averaging(plan, site, &plan->sources[s]);
+    jp_direct_diagnose(plan, site, config);
     return told.count + missing > 0;
 }

@@ -5,6 +5,8 @@
 
 #include "channels.h"
 #include "diagnose.h"
+#include "direct.h"
+#include "drivers.h"
 #include "facts.h"
 #include "replay.h"
 #include "tdp.h"
@@ -38,6 +40,11 @@ static bool is_replay(const struct jp_driver *driver)
     return strcmp(driver->name, "replay") == 0;
 }
 
+static bool is_direct(const struct jp_driver *driver)
+{
+    return driver == &jp_driver_ina3221_i2c;
+}
+
 static bool listed(const struct jp_config *config, const char *name)
 {
     for (int i = 0; i < config->driver_count; i++)
@@ -54,18 +61,25 @@ static void note_driver(struct jp_plan *plan, const char *name)
     plan->drivers_used[plan->driver_count++] = name;
 }
 
-static void tell_open_failed(struct jp_plan *plan, const struct jp_driver *driver, const char *path, int error)
+static void tell_open_failed(const struct jp_discovery *how, struct jp_plan *plan, const struct jp_driver *driver,
+                             const char *path, int error)
 {
     char what[160];
     const char *remedy = "see `dmesg`; report the board with the output of `joulepost probe --json`";
 
     if (is_replay(driver) && error == EINVAL) // take_note() says more
         return;
+    if (is_direct(driver)) {
+        jp_direct_failed(plan, how->site, path, error);
+        return;
+    }
     snprintf(what, sizeof what, "%s cannot be opened: %s", driver->name, strerror(error));
     if (is_replay(driver))
         remedy = "make it smaller, or readable (docs/drivers.md has the format)";
     if (error == EACCES || error == EPERM)
-        remedy = JP_REMEDY_PERMISSION;
+        remedy = strncmp(path, "/dev/", 5) == 0 ? JP_REMEDY_DEVICE : JP_REMEDY_PERMISSION;
+    if (strcmp(driver->name, "nvidia_gpu") == 0)
+        remedy = JP_REMEDY_NVIDIA;
     jp_plan_problem(plan, what, path, remedy);
 }
 
@@ -88,7 +102,7 @@ static int open_found(const struct jp_discovery *how, struct jp_plan *plan, cons
     source->count = driver->open(source->state, how->site, found, source->info, JP_CHANNELS_MAX);
     if (source->count <= 0) {
         if (source->count < 0)
-            tell_open_failed(plan, driver, found->path, -source->count);
+            tell_open_failed(how, plan, driver, found->path, -source->count);
         else
             driver->close(source->state);
         free(source->state);
@@ -139,8 +153,10 @@ static int open_driver(const struct jp_discovery *how, struct jp_plan *plan, con
         count = find_gpu(how, plan, driver, found);
     if (!is_model(driver) && plan->asked_count < JP_ASKED_MAX)
         plan->asked[plan->asked_count++] = (struct jp_asked){driver, count > 0 ? count : 0};
+    if (is_direct(driver))
+        count = jp_direct_find(how, plan, found, count);
     if (count == -EACCES || count == -EPERM)
-        tell_open_failed(plan, driver, driver->name, -count);
+        tell_open_failed(how, plan, driver, driver->name, -count);
     else if (count <= 0 && listed(how->config, driver->name))
         jp_plan_problem(plan, "the configuration asks for a driver that finds nothing here", driver->name,
                         "take it out of the key \"drivers\", or load the sensor's kernel driver");

@@ -55,6 +55,55 @@ static void read_l4t(const struct jp_site *site, struct jp_facts *facts)
     snprintf(facts->jetpack, sizeof facts->jetpack, "%s", jp_facts_jetpack(facts->l4t));
 }
 
+#define NVIDIA "/proc/driver/nvidia/gpus"
+
+struct gpus {
+    const struct jp_site *site;
+    struct jp_facts *facts;
+    int count;
+    char last[JP_TEXT_MAX];
+};
+
+// "Model: \t\t NVIDIA A2" (kernel-open/nvidia/nv-procfs.c of NVIDIA's open-gpu-kernel-modules). Of equal neighbours the
+// count tells.
+static void read_gpu_line(void *context, char *line)
+{
+    static const char key[] = "Model:";
+    struct gpus *gpus = context;
+    char *names = gpus->facts->gpu_name, *name = line + sizeof key - 1;
+    size_t used = strlen(names);
+
+    if (strncmp(line, key, sizeof key - 1) != 0)
+        return;
+    name += strspn(name, " \t");
+    if (strcmp(gpus->last, name) != 0)
+        snprintf(names + used, sizeof gpus->facts->gpu_name - used, "%s%s", used ? ", " : "", name);
+    snprintf(gpus->last, sizeof gpus->last, "%s", name);
+}
+
+static int take_gpu(void *context, const char *entry)
+{
+    struct gpus *gpus = context;
+    char path[128];
+
+    snprintf(path, sizeof path, NVIDIA "/%.40s/information", entry);
+    if (jp_lines(gpus->site, path, read_gpu_line, gpus) >= 0)
+        gpus->count++;
+    return 0;
+}
+
+// Cards in any machine; a board's profile knows what it has itself.
+static void read_gpus(const struct jp_site *site, struct jp_facts *facts)
+{
+    struct gpus gpus = {.site = site, .facts = facts};
+
+    if (facts->gpu_count >= 0)
+        return;
+    jp_site_list(site, NVIDIA, take_gpu, &gpus);
+    if (gpus.count > 0)
+        facts->gpu_count = gpus.count;
+}
+
 static void read_board(const struct jp_site *site, const struct jp_board *board, struct jp_facts *facts)
 {
     char own[JP_TEXT_MAX];
@@ -83,6 +132,7 @@ void jp_facts_read(const struct jp_site *site, struct jp_plan *plan)
     memset(facts, 0, sizeof *facts);
     jp_lines(site, "/proc/meminfo", read_memory_line, &facts->ram_bytes);
     read_board(site, &plan->board, facts);
+    read_gpus(site, facts);
     jp_facts_cpus(site, &cpus);
     facts->cpu_count = cpus.present;
     memcpy(facts->cpu_model, cpus.cores[0] ? cpus.cores : cpus.model, sizeof facts->cpu_model);

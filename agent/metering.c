@@ -5,6 +5,7 @@
 #include "alarms.h"
 #include "answers.h"
 #include "control.h"
+#include "diagnose.h"
 #include "log.h"
 #include "notify.h"
 #include "power_mode.h"
@@ -24,7 +25,7 @@ struct meter {
     struct jp_alarms alarms;
     struct jp_answers answers;
     struct jp_control control;
-    struct pollfd fds[1 + JP_CONTROL_CLIENTS];
+    struct pollfd fds[1 + JP_CONTROL_CLIENTS + JP_GPIO_MAX];
     struct jp_window window;
     struct jp_bridge bridge;
     int notify_fd;
@@ -34,19 +35,31 @@ struct meter {
     bool has_modes;
     int mode;        // the power mode's number as last told, -1 unknown
     int64_t look_ms; // BOOTTIME of the last look
-    bool more;       // sensors came that this run does not have
+    bool more;       // sensors came that this run does not have, or that only root may open
 };
 
 // What is said aloud ------------------------------------------------------------------------------
+static void say_denied(struct meter *meter, const char *name)
+{
+    meter->more |= meter->in->opens_as_root;
+    if (meter->in->opens_as_root)
+        jp_log_warning("%s: it came back, for root alone: beginning anew to open it", name);
+    else
+        jp_log_warning("%s: it came back, and this user may not open it: " JP_REMEDY_PERMISSION, name);
+}
+
 static void say(void *context, const struct jp_sampler_note *note)
 {
-    const struct meter *meter = context;
+    struct meter *meter = context;
     const struct jp_run *run = &meter->in->plan->run;
 
     switch (note->what) {
     case JP_NOTE_FAILING:
         jp_log_warning("%s: reading fails (%s); trying less and less often", run->channels[note->channel].name,
                        strerror(note->error));
+        break;
+    case JP_NOTE_DENIED:
+        say_denied(meter, run->channels[note->channel].name);
         break;
     case JP_NOTE_BACK:
         jp_log_info("%s: reading works again", run->channels[note->channel].name);
@@ -120,7 +133,7 @@ static void look_around(struct meter *meter)
     id = meter->has_modes ? jp_power_mode_id(meter->in->site) : -1;
     if (id >= 0 && id != meter->mode)
         tell_mode(meter, id);
-    meter->more = meter->in->arrivals && jp_arrivals_look(meter->in->arrivals, meter->in->plan);
+    meter->more |= meter->in->arrivals && jp_arrivals_look(meter->in->arrivals, meter->in->plan);
 }
 
 // The loop -----------------------------------------------------------------------------------------
@@ -130,6 +143,8 @@ static void append(struct meter *meter)
     say_written(meter, jp_record_window(&meter->record, &meter->window));
     jp_alarms_look(&meter->alarms, &meter->window);
     look_around(meter);
+    if (meter->in->pins)
+        jp_pins_border(meter->in->pins, jp_answers_well(&meter->answers));
     meter->answers.window_ns = meter->in->clock->mono_ns(meter->in->clock);
 }
 
@@ -146,11 +161,15 @@ static int64_t until(const struct meter *meter)
 static void loop(struct meter *meter)
 {
     const struct jp_clock *clock = meter->in->clock;
+    struct jp_pins *pins = meter->in->pins;
 
     while (!*meter->in->stop && !meter->record.gone && !meter->more) {
         unsigned count = jp_control_poll(&meter->control, meter->fds);
-        int ready = clock->wait(clock, meter->fds, count, until(meter));
+        unsigned lines = pins ? jp_pins_poll(pins, meter->fds + count) : 0;
+        int ready = clock->wait(clock, meter->fds, count + lines, until(meter));
 
+        if (ready > 0 && lines > 0)
+            jp_pins_serve(pins, meter->fds + count, lines);
         if (ready > 0)
             jp_control_serve(&meter->control, meter->fds, count);
         say_alive(meter);
@@ -184,6 +203,7 @@ static void plan_sampler(struct meter *meter)
 
         to->driver = from->driver;
         to->state = from->state;
+        to->bus = from->count > 0 ? from->info[0].bus + 1 : 0;
         to->count = from->count;
         memcpy(to->channel, from->channel, sizeof to->channel);
         memcpy(to->gauge, from->gauge, sizeof to->gauge);
@@ -237,8 +257,20 @@ static void open_control(struct meter *meter)
     meter->answers.record = &meter->record;
     meter->answers.clock = meter->in->clock;
     meter->answers.window = &meter->window;
+    meter->answers.pins = meter->in->pins;
     meter->control.answer = jp_answers_give;
     meter->control.context = &meter->answers;
+}
+
+static void begin_pins(struct meter *meter)
+{
+    struct jp_pins *pins = meter->in->pins;
+
+    if (!pins)
+        return;
+    pins->record = &meter->record;
+    pins->sampler = &meter->sampler;
+    jp_pins_begin(pins);
 }
 
 static void begin(struct meter *meter)
@@ -256,6 +288,7 @@ static void begin(struct meter *meter)
     jp_sampler_start(&meter->sampler);
     meter->answers.window_ns = meter->in->clock->mono_ns(meter->in->clock);
     jp_record_event(&meter->record, "run", "", "{\"action\":\"start\",\"version\":\"" JOULEPOST_VERSION "\"}");
+    begin_pins(meter);
     jp_notify_state(meter->notify_fd, "READY=1");
 }
 
@@ -279,6 +312,8 @@ int jp_metering_run(const struct jp_metering *metering)
         } else {
             jp_notify_state(meter->notify_fd, "STOPPING=1");
         }
+        if (metering->pins)
+            jp_pins_close(metering->pins);
         if (meter->record.gone) {
             jp_log_error("%s was emptied or removed: beginning anew", metering->config->paths_hot);
             rc = -ESTALE;

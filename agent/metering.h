@@ -9,6 +9,7 @@
 #include "discover.h"
 #include "entropy.h"
 #include "fs.h"
+#include "pins.h"
 
 #include <signal.h>
 
@@ -21,11 +22,13 @@ struct jp_metering {
     const struct jp_site *site;        // where the power mode is looked at now and then; NULL: it is not
     struct jp_arrivals *arrivals;      // looked at as often; NULL: sensors that come later are not seen
     struct jp_plan *plan;              // open sensors (discover.h)
+    bool opens_as_root;                // who starts it again opens the sensors as root, which this process is no more
+    struct jp_pins *pins;              // open GPIO lines, closed at the end; NULL: none
     const volatile sig_atomic_t *stop; // becomes non-zero: close the window, seal, return
 };
 
-// jp_metering_run: the run is closed as at a stop, and more sensors are here than the plan has. Discover, and run
-// again.
+// jp_metering_run: the run is closed as at a stop, and more sensors are here than the plan has, or one that only root
+// may open (opens_as_root). Discover, and run again.
 #define JP_METERING_MORE 1
 
 // Runs until *stop. 0 after a clean stop, JP_METERING_MORE, or -errno when it cannot run at all (paths.hot unusable).

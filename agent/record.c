@@ -107,14 +107,21 @@ int jp_record_window(struct jp_record *record, const struct jp_window *window)
 
 int jp_record_event(struct jp_record *record, const char *kind, const char *channel, const char *detail)
 {
-    struct jp_event event = {.run = record->run->id, .boot_ms = boot_ms(record)};
-    int rc = begin_segment(record);
+    struct jp_event event = {.boot_ms = boot_ms(record)};
 
     snprintf(event.kind, sizeof event.kind, "%s", kind);
     snprintf(event.channel, sizeof event.channel, "%s", channel);
     snprintf(event.detail, sizeof event.detail, "%s", detail);
+    return jp_record_event_at(record, &event);
+}
+
+int jp_record_event_at(struct jp_record *record, struct jp_event *event)
+{
+    int rc = begin_segment(record);
+
+    event->run = record->run->id;
     if (rc == 0)
-        rc = append(record, JP_FRAME_EVENT, jp_event_encode(&event, record->payload, sizeof record->payload));
+        rc = append(record, JP_FRAME_EVENT, jp_event_encode(event, record->payload, sizeof record->payload));
     if (rc == 0)
         wake(record);
     return rc;

@@ -97,7 +97,7 @@ void jp_total_reason(const struct jp_plan *plan, char *out, size_t size)
     char missing[160];
 
     if (plan->run.total_known && plan->run.total_method == JP_MODELLED)
-        snprintf(out, size, "modelled, as nothing is measured");
+        snprintf(out, size, "modelled, as nothing%s is measured", jp_channels_battery(plan) ? " but a battery" : "");
     else if (!plan->run.total_known && board->total_board_count + board->total_module_count == 0)
         snprintf(out, size, "nobody has said which rails make it");
     else if (!plan->run.total_known) {

@@ -6,7 +6,8 @@
 
 void jp_channel_init(struct jp_channel *channel, enum jp_kind kind, const char *chip, const char *name)
 {
-    *channel = (struct jp_channel){.kind = kind, .address = -1, .method = JP_MEASURED, .scope = JP_SCOPE_RAIL};
+    *channel =
+        (struct jp_channel){.kind = kind, .bus = -1, .address = -1, .method = JP_MEASURED, .scope = JP_SCOPE_RAIL};
     snprintf(channel->chip, sizeof channel->chip, "%s", chip);
     snprintf(channel->name, sizeof channel->name, "%.32s", name);
 }

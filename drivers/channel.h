@@ -5,7 +5,7 @@
 
 #include "driver.h"
 
-// A channel that says nothing yet: chip and name set, address -1, measured.
+// A channel that says nothing yet: chip and name set, bus and address -1, measured.
 void jp_channel_init(struct jp_channel *channel, enum jp_kind kind, const char *chip, const char *name);
 
 // Answers a reading. `error` is a positive errno.

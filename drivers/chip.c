@@ -1,14 +1,17 @@
 // SPDX-License-Identifier: Apache-2.0
 // Finding the chips of a kernel driver in sysfs, and telling one from another.
 #define _GNU_SOURCE
+#define _LARGEFILE64_SOURCE
 #include "chip.h"
 
 #include <ctype.h>
+#include <dirent.h>
 #include <errno.h>
 #include <limits.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 
 struct search {
     const struct jp_site *site;
@@ -160,6 +163,8 @@ void jp_chip_place(const struct jp_chip *chip, int index, struct jp_channel *cha
     memcpy(channel->bus_node, chip->bus_node, sizeof channel->bus_node);
     channel->address = chip->address;
     channel->index = index;
+    if (chip->device[0])
+        channel->bus = (int)strtol(chip->device, NULL, 10);
 }
 
 static const char *base_name(const char *path)
@@ -235,4 +240,55 @@ void jp_chip_find(const struct jp_site *site, const struct jp_chip_kind *kind, s
         jp_site_list(site, kind->bound, take_bound, &search);
     snprintf(search.dir, sizeof search.dir, "%s", kind->all);
     jp_site_list(site, kind->all, take_folder, &search);
+}
+
+// Devices that hang from nothing lie there together.
+static bool is_shared(const char *path)
+{
+    return strcmp(path, "/sys/class/hwmon") == 0 || strcmp(path, "/sys/devices/virtual/hwmon") == 0;
+}
+
+void jp_chip_remember(const struct jp_site *site, const char *dir, struct jp_chip_home *home)
+{
+    char full[PATH_MAX], real[PATH_MAX], top[PATH_MAX] = "", path[300];
+    size_t below;
+
+    *home = (struct jp_chip_home){.site = site};
+    snprintf(path, sizeof path, "%.255s/name", dir);
+    if (jp_site_read(site, path, home->name, sizeof home->name) <= 0 ||
+        jp_site_path(site, dir, full, sizeof full) < 0 || !realpath(full, real) ||
+        (site->root[0] && !realpath(site->root, top)))
+        return;
+    below = strlen(top);
+    *strrchr(real, '/') = '\0';
+    if (strncmp(real, top, below) == 0 && strlen(real + below) < sizeof home->path && !is_shared(real + below))
+        memcpy(home->path, real + below, strlen(real + below) + 1);
+}
+
+static bool is_home(const struct jp_chip_home *home, const char *name, char *dir, size_t size)
+{
+    return strncmp(name, "hwmon", 5) == 0 && snprintf(dir, size, "%s/%s", home->path, name) < (int)size &&
+           jp_chip_is(home->site, dir, home->name);
+}
+
+// Not jp_site_list: that one allocates.
+int jp_chip_again(const struct jp_chip_home *home, char *dir, size_t size)
+{
+    _Alignas(struct dirent64) char entries[1024];
+    char path[320];
+    int fd = home->path[0] ? jp_site_open(home->site, home->path) : -ENODEV, count = 0;
+    ssize_t got;
+
+    if (fd < 0)
+        return -ENODEV;
+    while ((got = getdents64(fd, entries, sizeof entries)) > 0)
+        for (ssize_t at = 0; at < got;) {
+            const struct dirent64 *entry = (const void *)(entries + at);
+
+            if (is_home(home, entry->d_name, path, sizeof path) && ++count == 1)
+                snprintf(dir, size, "%s", path);
+            at += entry->d_reclen;
+        }
+    close(fd);
+    return count == 1 ? 0 : -ENODEV;
 }

@@ -37,6 +37,19 @@ void jp_chip_identify(const struct jp_site *site, const char *dir, struct jp_chi
 // Whether the folder's `name` is this.
 bool jp_chip_is(const struct jp_site *site, const char *dir, const char *name);
 
+// Where a chip's folder lies. It goes when the kernel's driver is unbound, and comes back under another number.
+struct jp_chip_home {
+    const struct jp_site *site; // borrowed
+    char path[256];             // below its root; "" where folders of other chips may lie as well
+    char name[64];              // what the chip is called
+};
+
+// Remembers where `dir` lies.
+void jp_chip_remember(const struct jp_site *site, const char *dir, struct jp_chip_home *home);
+
+// The folder that the chip has now. Allocates nothing. 0, or -ENODEV: none, or nobody knows which.
+int jp_chip_again(const struct jp_chip_home *home, char *dir, size_t size);
+
 // Writes the chip's place into a channel of it.
 void jp_chip_place(const struct jp_chip *chip, int index, struct jp_channel *channel);
 

@@ -37,12 +37,14 @@ enum jp_role {
     JP_ROLE_UNCORE = 1 << 11,
     JP_ROLE_DRAM = 1 << 12,
     JP_ROLE_PSYS = 1 << 13,
+    JP_ROLE_BATTERY = 1 << 14, // a store: what it gives and takes is nobody's consumption
 };
 
 struct jp_channel {
     char name[33];     // the kernel's label, or "" when it has none
     char chip[16];     // "ina3221", "rapl", ...: with address and index the name of last resort
     char bus_node[64]; // the bus' stable device-tree name, "i2c@c240000", or ""
+    int bus;           // the kernel's number of it for this boot, -1 unknown: what hangs with it
     int address;       // on the bus, -1 unknown
     int index;         // 1-based channel number on the chip
     enum jp_kind kind;
@@ -50,6 +52,7 @@ struct jp_channel {
     enum jp_scope scope;
     uint32_t roles;        // enum jp_role bits
     char part_of[33];      // name of the channel of the same driver that contains this one, or ""
+    char repeated_by[64];  // what tells the same physical counter once more and is left out: "package-1", or ""
     int64_t range_uj;      // ENERGY: the counter runs 0..range; 0 unknown, then no step back is a wrap
     int64_t max_uw;        // more power than this is implausible; 0 unknown
     int64_t resolution_uw; // smallest step at the present voltage, 0 unknown
@@ -64,6 +67,8 @@ struct jp_channel {
 struct jp_found {
     char path[256]; // below the site's root, or the driver's own word for it
     int64_t param;  // estimate_cpu: TDP in mW; else 0
+    // ina3221_i2c: the shunts of inputs 1..3 as the board has them; 0 it does not say, -1 nothing is connected there
+    int32_t shunt_uohm[3];
 };
 
 enum jp_reading_state {

@@ -9,13 +9,12 @@
 
 // Explicit: a static linker drops what registers itself. The order is the order of `probe`.
 const struct jp_driver *const jp_drivers[] = {
-    &jp_driver_replay,        &jp_driver_ina3221_hwmon,
-    &jp_driver_ina3221_iio,   &jp_driver_hwmon_power,
-    &jp_driver_rapl_powercap, &jp_driver_cpu_load,
-    &jp_driver_gpu_load,      &jp_driver_cpu_freq,
-    &jp_driver_gpu_freq,      &jp_driver_thermal,
-    &jp_driver_throttle,      &jp_driver_estimate_cpu,
-    &jp_driver_estimate_ram,  NULL,
+    &jp_driver_replay,        &jp_driver_ina3221_hwmon, &jp_driver_ina3221_iio,
+    &jp_driver_ina3221_i2c,   &jp_driver_hwmon_power,   &jp_driver_rpi_pmic,
+    &jp_driver_rapl_powercap, &jp_driver_nvidia_gpu,    &jp_driver_power_supply,
+    &jp_driver_cpu_load,      &jp_driver_gpu_load,      &jp_driver_cpu_freq,
+    &jp_driver_gpu_freq,      &jp_driver_thermal,       &jp_driver_throttle,
+    &jp_driver_estimate_cpu,  &jp_driver_estimate_ram,  NULL,
 };
 
 static const char *const scopes[] = {
@@ -29,10 +28,10 @@ static const struct {
     uint32_t bit;
     const char *word;
 } roles[] = {
-    {JP_ROLE_CPU, "cpu"},     {JP_ROLE_GPU, "gpu"},         {JP_ROLE_CV, "cv"},     {JP_ROLE_SOC, "soc"},
-    {JP_ROLE_RAM, "ram"},     {JP_ROLE_IO, "io"},           {JP_ROLE_WIFI, "wifi"}, {JP_ROLE_MODULE, "module"},
-    {JP_ROLE_BOARD, "board"}, {JP_ROLE_PACKAGE, "package"}, {JP_ROLE_CORE, "core"}, {JP_ROLE_UNCORE, "uncore"},
-    {JP_ROLE_DRAM, "dram"},   {JP_ROLE_PSYS, "psys"},
+    {JP_ROLE_CPU, "cpu"},     {JP_ROLE_GPU, "gpu"},         {JP_ROLE_CV, "cv"},           {JP_ROLE_SOC, "soc"},
+    {JP_ROLE_RAM, "ram"},     {JP_ROLE_IO, "io"},           {JP_ROLE_WIFI, "wifi"},       {JP_ROLE_MODULE, "module"},
+    {JP_ROLE_BOARD, "board"}, {JP_ROLE_PACKAGE, "package"}, {JP_ROLE_CORE, "core"},       {JP_ROLE_UNCORE, "uncore"},
+    {JP_ROLE_DRAM, "dram"},   {JP_ROLE_PSYS, "psys"},       {JP_ROLE_BATTERY, "battery"},
 };
 
 const struct jp_driver *jp_driver_by_name(const char *name)

@@ -7,8 +7,12 @@
 
 extern const struct jp_driver jp_driver_ina3221_hwmon;
 extern const struct jp_driver jp_driver_ina3221_iio;
+extern const struct jp_driver jp_driver_ina3221_i2c;
 extern const struct jp_driver jp_driver_hwmon_power;
 extern const struct jp_driver jp_driver_rapl_powercap;
+extern const struct jp_driver jp_driver_nvidia_gpu;
+extern const struct jp_driver jp_driver_power_supply;
+extern const struct jp_driver jp_driver_rpi_pmic;
 extern const struct jp_driver jp_driver_estimate_cpu;
 extern const struct jp_driver jp_driver_estimate_ram;
 extern const struct jp_driver jp_driver_replay;

@@ -17,11 +17,18 @@
 
 #define FILES_MAX 32
 
+struct meter {
+    char file[24]; // "power12_average"
+    enum jp_kind kind;
+    int fd;    // -1: never opened
+    int error; // why, positive errno
+};
+
 struct state {
-    int fd[FILES_MAX];    // -1: never opened
-    int error[FILES_MAX]; // why, positive errno
-    enum jp_kind kind[FILES_MAX];
+    struct meter meters[FILES_MAX];
     int count;
+    struct jp_chip_home home;
+    bool gone; // the files are those of a driver that was unbound
 };
 
 // What the files of a chip are looked at for: opening it, or only whether it has any.
@@ -122,13 +129,25 @@ static void describe(const struct look *look, struct jp_channel *channel, enum j
         channel->shunt_uohm = (int32_t)shunt;
 }
 
+static void open_meter(struct meter *meter, const struct jp_site *site, const char *dir)
+{
+    char path[320];
+    int fd;
+
+    snprintf(path, sizeof path, "%.255s/%s", dir, meter->file);
+    fd = jp_site_open(site, path);
+    meter->fd = fd < 0 ? -1 : fd;
+    meter->error = fd < 0 ? -fd : 0;
+}
+
 static int take_file(void *context, const char *file)
 {
     struct look *look = context;
     struct state *self = look->state;
+    struct meter *meter;
     enum jp_kind kind;
-    char label[64], path[320];
-    int number, fd;
+    char label[64];
+    int number;
 
     if (!is_meter(look, file, &number, &kind))
         return 0;
@@ -137,15 +156,14 @@ static int take_file(void *context, const char *file)
         return 0;
     if (!self)
         return 1;
-    if (self->count == look->max || self->count == FILES_MAX)
+    if (self->count == look->max || self->count == FILES_MAX || strlen(file) >= sizeof meter->file)
         return 0;
-    snprintf(path, sizeof path, "%.255s/%.60s", look->dir, file);
-    fd = jp_site_open(look->site, path);
     describe(look, &look->channels[self->count], kind, label);
     jp_chip_place(&look->chip, number, &look->channels[self->count]);
-    self->fd[self->count] = fd < 0 ? -1 : fd;
-    self->error[self->count] = fd < 0 ? -fd : 0;
-    self->kind[self->count++] = kind;
+    meter = &self->meters[self->count++];
+    snprintf(meter->file, sizeof meter->file, "%s", file);
+    meter->kind = kind;
+    open_meter(meter, look->site, look->dir);
     return 0;
 }
 
@@ -154,8 +172,8 @@ static void close_chip(void *state)
     struct state *self = state;
 
     for (int i = 0; i < self->count; i++)
-        if (self->fd[i] >= 0)
-            close(self->fd[i]);
+        if (self->meters[i].fd >= 0)
+            close(self->meters[i].fd);
     self->count = 0;
 }
 
@@ -171,28 +189,50 @@ static int open_chip(void *state, const struct jp_site *site, const struct jp_fo
     read_text(&look, "name", name, sizeof name);
     jp_chip_identify(site, found->path, &look.chip);
     jp_site_list(site, found->path, take_file, &look);
+    jp_chip_remember(site, found->path, &self->home);
     for (int i = 0; i < self->count; i++) {
-        if (self->fd[i] >= 0)
+        if (self->meters[i].fd >= 0)
             return self->count;
-        error = self->error[i] == EPERM ? EACCES : self->error[i];
+        error = self->meters[i].error == EPERM ? EACCES : self->meters[i].error;
     }
     self->count = 0;
     return -error;
+}
+
+// The driver is bound again: its files are those of the new folder. It may be half made, then the next pass looks
+// again.
+static void find_again(struct state *self)
+{
+    char dir[320];
+
+    if (jp_chip_again(&self->home, dir, sizeof dir) < 0)
+        return;
+    self->gone = false;
+    for (int i = 0; i < self->count; i++) {
+        if (self->meters[i].fd >= 0)
+            close(self->meters[i].fd);
+        open_meter(&self->meters[i], self->home.site, dir);
+        self->gone |= self->meters[i].error == ENOENT;
+    }
 }
 
 static void read_chip(void *state, struct jp_pass *pass)
 {
     struct state *self = state;
 
+    if (self->gone)
+        find_again(self);
     for (int i = 0; i < self->count; i++) {
+        const struct meter *meter = &self->meters[i];
         struct jp_reading *reading = &pass->readings[i];
         int64_t value = 0;
         int rc;
 
         if (reading->state != JP_WANTED)
             continue;
-        rc = self->fd[i] < 0 ? -self->error[i] : jp_site_pread_i64(self->fd[i], &value);
-        if (rc == 0 && value < 0 && self->kind[i] == JP_ENERGY)
+        rc = meter->fd < 0 ? -meter->error : jp_site_pread_i64(meter->fd, &value);
+        self->gone |= rc == -ENODEV;
+        if (rc == 0 && value < 0 && meter->kind == JP_ENERGY)
             rc = -ERANGE;
         if (rc < 0)
             jp_reading_missing(reading, -rc);

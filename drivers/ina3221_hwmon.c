@@ -17,6 +17,7 @@
 #define LABEL_MAX 128 // read whole, also where only 32 characters of it make the name
 
 struct rail {
+    int index;
     int volt_fd, amp_fd;       // -1: never opened, see the error
     int volt_error, amp_error; // positive errno of open(2)
 };
@@ -24,7 +25,9 @@ struct rail {
 enum { WARNING, CRITICAL, LEVELS };
 
 struct alarm {
-    int fd[LEVELS];  // -1: the kernel has no such file
+    int index;
+    bool has[LEVELS]; // false: the kernel has no such file
+    int fd[LEVELS];
     bool on[LEVELS]; // as last seen
 };
 
@@ -32,7 +35,10 @@ struct state {
     struct rail rails[JP_INA3221_CHANNELS];
     struct alarm alarms[JP_INA3221_CHANNELS]; // their channels follow those of the rails
     int count, alarm_count;
-    int turn; // which alarm file is read first
+    int turn;   // which alarm file is read first
+    bool fresh; // no flag was read in this pass
+    struct jp_chip_home home;
+    bool gone; // the files are those of a driver that was unbound
 };
 
 static void attribute(char *out, size_t size, const char *dir, const char *format)
@@ -99,16 +105,22 @@ static bool is_disconnected(const struct rail *rail, const char *label)
     return (got < 0 && errno == ENODATA) || (got == 0 && label[0] == '\0');
 }
 
-static bool open_rail(struct rail *rail, const struct jp_site *site, const char *dir, int index, char *label)
+static void open_files(struct rail *rail, const struct jp_site *site, const char *dir)
 {
     char name[40];
 
+    snprintf(name, sizeof name, "in%d_input", rail->index);
+    rail->volt_fd = open_input(site, dir, name, &rail->volt_error);
+    snprintf(name, sizeof name, "curr%d_input", rail->index);
+    rail->amp_fd = open_input(site, dir, name, &rail->amp_error);
+}
+
+static bool open_rail(struct rail *rail, const struct jp_site *site, const char *dir, int index, char *label)
+{
     if (is_off(site, dir, index, label, LABEL_MAX))
         return false;
-    snprintf(name, sizeof name, "in%d_input", index);
-    rail->volt_fd = open_input(site, dir, name, &rail->volt_error);
-    snprintf(name, sizeof name, "curr%d_input", index);
-    rail->amp_fd = open_input(site, dir, name, &rail->amp_error);
+    rail->index = index;
+    open_files(rail, site, dir);
     if (is_disconnected(rail, label)) {
         close_rail(rail);
         return false;
@@ -162,26 +174,42 @@ static void name_alarm(const struct jp_channel *rail, struct jp_channel *alarm)
         snprintf(alarm->name, sizeof alarm->name, "%s.%d%s", rail->chip, rail->index, tail);
 }
 
+static void open_alarm(struct alarm *alarm, const struct jp_site *site, const char *dir)
+{
+    static const char *const formats[LEVELS] = {"curr%d_max_alarm", "curr%d_crit_alarm"};
+    int unused;
+
+    for (int level = 0; level < LEVELS; level++) {
+        char name[40];
+
+        snprintf(name, sizeof name, formats[level], alarm->index);
+        alarm->fd[level] = open_input(site, dir, name, &unused);
+    }
+}
+
+static void close_alarm(struct alarm *alarm)
+{
+    for (int level = 0; level < LEVELS; level++)
+        if (alarm->fd[level] >= 0)
+            close(alarm->fd[level]);
+}
+
 static void open_alarms(struct state *self, const struct jp_site *site, const char *dir, struct jp_channel *channels,
                         int max)
 {
-    static const char *const formats[LEVELS] = {"curr%d_max_alarm", "curr%d_crit_alarm"};
-
     for (int i = 0; i < self->count && self->count + self->alarm_count < max; i++) {
         struct alarm *alarm = &self->alarms[self->alarm_count];
         struct jp_channel *channel = &channels[self->count + self->alarm_count];
-        int unused;
 
-        for (int level = 0; level < LEVELS; level++) {
-            char name[40];
-
-            snprintf(name, sizeof name, formats[level], channels[i].index);
-            alarm->fd[level] = open_input(site, dir, name, &unused);
-        }
-        if (alarm->fd[WARNING] < 0 && alarm->fd[CRITICAL] < 0)
+        alarm->index = channels[i].index;
+        open_alarm(alarm, site, dir);
+        for (int level = 0; level < LEVELS; level++)
+            alarm->has[level] = alarm->fd[level] >= 0;
+        if (!alarm->has[WARNING] && !alarm->has[CRITICAL])
             continue;
         jp_channel_init(channel, JP_GAUGE, "ina3221", "");
         memcpy(channel->bus_node, channels[i].bus_node, sizeof channel->bus_node);
+        channel->bus = channels[i].bus;
         channel->address = channels[i].address;
         channel->index = channels[i].index;
         memcpy(channel->part_of, channels[i].name, sizeof channel->part_of);
@@ -198,88 +226,121 @@ static int open_chip(void *state, const struct jp_site *site, const struct jp_fo
 
     open_rails(self, site, found->path, channels, max);
     open_alarms(self, site, found->path, channels, max);
+    jp_chip_remember(site, found->path, &self->home);
     return self->count + self->alarm_count;
 }
 
-// A set flag always counts. A quiet one counts only where the chip had the time to set it: `fresh`, when nothing read
-// its flags in this pass.
-static void read_alarm(struct alarm *alarm, int first, bool fresh, struct jp_reading *reading)
+// The driver is bound again: its files are those of the new folder. It may be half made, then the next pass looks
+// again.
+static void find_again(struct state *self)
 {
-    for (int i = 0; i < LEVELS; i++) {
+    const struct jp_site *site = self->home.site;
+    char dir[320];
+
+    if (jp_chip_again(&self->home, dir, sizeof dir) < 0)
+        return;
+    self->gone = false;
+    for (int i = 0; i < self->count; i++) {
+        close_rail(&self->rails[i]);
+        open_files(&self->rails[i], site, dir);
+        self->gone |= self->rails[i].volt_error == ENOENT || self->rails[i].amp_error == ENOENT;
+    }
+    for (int i = 0; i < self->alarm_count; i++) {
+        close_alarm(&self->alarms[i]);
+        open_alarm(&self->alarms[i], site, dir);
+    }
+}
+
+static int read_file(struct state *self, int fd, int open_error, int64_t *value)
+{
+    int rc = fd < 0 ? -open_error : jp_site_pread_i64(fd, value);
+
+    self->gone |= rc == -ENODEV;
+    return rc;
+}
+
+// A set flag always counts. A quiet one counts only where the chip had the time to set it: `fresh`, when nothing read
+// its flags in this pass. True: late.
+static bool read_alarm(struct state *self, int index, int first, struct jp_pass *pass)
+{
+    struct alarm *alarm = &self->alarms[index];
+    struct jp_reading *reading = &pass->readings[self->count + index];
+    bool late = false;
+    int rc = 0;
+
+    for (int i = 0; i < LEVELS && rc == 0; i++) {
         int level = (first + i) % LEVELS;
         int64_t value;
-        int rc;
 
-        if (alarm->fd[level] < 0)
+        if (!alarm->has[level])
             continue;
-        rc = jp_site_pread_i64(alarm->fd[level], &value);
+        if (late)
+            return true;
+        rc = read_file(self, alarm->fd[level], ENODEV, &value);
         if (rc == 0 && value != 0 && value != 1)
             rc = -ERANGE;
-        if (rc < 0) {
-            jp_reading_missing(reading, -rc);
-            return;
-        }
-        if (value != 0 || fresh)
+        if (rc == 0 && (value != 0 || self->fresh))
             alarm->on[level] = value != 0;
-        fresh = false;
+        self->fresh = false;
+        late = jp_pass_late(pass);
     }
-    jp_reading_good(reading, alarm->on[CRITICAL] ? 2000 : alarm->on[WARNING] ? 1000 : 0);
+    if (rc < 0)
+        jp_reading_missing(reading, -rc);
+    else
+        jp_reading_good(reading, alarm->on[CRITICAL] ? 2000 : alarm->on[WARNING] ? 1000 : 0);
+    return late;
 }
 
 // Before the powers, and beginning with another file each time: the chip clears all its flags whenever its status is
-// read, and the kernel reads it for every alarm, voltage and current (docs/drivers.md). True: late.
+// read, and the kernel reads it for every alarm (docs/drivers.md). True: late.
 static bool read_alarms(struct state *self, struct jp_pass *pass)
 {
     int first = self->turn;
-    bool fresh = true;
 
+    self->fresh = true;
     for (int n = 0; n < self->alarm_count; n++) {
         int i = (first / LEVELS + n) % self->alarm_count;
-        struct jp_reading *reading = &pass->readings[self->count + i];
 
-        if (reading->state != JP_WANTED)
+        if (pass->readings[self->count + i].state != JP_WANTED)
             continue;
-        read_alarm(&self->alarms[i], first % LEVELS, fresh, reading);
-        if (fresh)
-            self->turn = (first + 1) % (self->alarm_count * LEVELS);
-        fresh = false;
-        if (jp_pass_late(pass))
+        self->turn = (first + 1) % (self->alarm_count * LEVELS);
+        if (read_alarm(self, i, first, pass))
             return true;
     }
     return false;
 }
 
-static int read_input(int fd, int open_error, int64_t *value)
-{
-    return fd < 0 ? -open_error : jp_site_pread_i64(fd, value);
-}
-
-static void read_rail(const struct rail *rail, struct jp_reading *reading)
+// Where the voltage took so long, the current would as well, and the other rails of the machine wait. True: late.
+static bool read_rail(struct state *self, const struct rail *rail, struct jp_reading *reading, struct jp_pass *pass)
 {
     int64_t mv = 0, ma = 0;
-    int rc = read_input(rail->volt_fd, rail->volt_error, &mv);
+    int rc = read_file(self, rail->volt_fd, rail->volt_error, &mv);
+    bool late = jp_pass_late(pass);
 
-    if (rc == 0)
-        rc = read_input(rail->amp_fd, rail->amp_error, &ma);
+    if (rc == 0 && late)
+        rc = -ETIMEDOUT;
+    if (rc == 0) {
+        rc = read_file(self, rail->amp_fd, rail->amp_error, &ma);
+        late = jp_pass_late(pass);
+    }
     if (rc < 0)
         jp_reading_missing(reading, -rc);
     else
         jp_ina3221_reading(reading, mv, ma);
+    return late;
 }
 
 static void read_chip(void *state, struct jp_pass *pass)
 {
     struct state *self = state;
 
+    if (self->gone)
+        find_again(self);
     if (read_alarms(self, pass))
         return;
-    for (int i = 0; i < self->count; i++) {
-        if (pass->readings[i].state != JP_WANTED)
-            continue;
-        read_rail(&self->rails[i], &pass->readings[i]);
-        if (jp_pass_late(pass))
+    for (int i = 0; i < self->count; i++)
+        if (pass->readings[i].state == JP_WANTED && read_rail(self, &self->rails[i], &pass->readings[i], pass))
             return;
-    }
 }
 
 static void close_chip(void *state)
@@ -289,9 +350,7 @@ static void close_chip(void *state)
     for (int i = 0; i < self->count; i++)
         close_rail(&self->rails[i]);
     for (int i = 0; i < self->alarm_count; i++)
-        for (int level = 0; level < LEVELS; level++)
-            if (self->alarms[i].fd[level] >= 0)
-                close(self->alarms[i].fd[level]);
+        close_alarm(&self->alarms[i]);
     self->count = self->alarm_count = 0;
 }
 

@@ -67,6 +67,20 @@ int jp_site_open(const struct jp_site *site, const char *path)
     return is_below_trace(site, -rc) ? jp_trace_open(site->root, path) : rc;
 }
 
+int jp_site_open_attribute(const struct jp_site *site, const char *path)
+{
+    char full[PATH_MAX];
+    int rc = jp_site_path(site, path, full, sizeof full), fd;
+
+    if (rc < 0)
+        return rc;
+    fd = open(full, O_RDWR | O_CLOEXEC | O_NONBLOCK | O_NOCTTY);
+    if (fd >= 0)
+        return fd;
+    rc = -errno;
+    return is_below_trace(site, -rc) ? -EROFS : rc;
+}
+
 static bool is_space(char c)
 {
     return c == ' ' || (c >= '\t' && c <= '\r');
@@ -278,4 +292,14 @@ int jp_site_pread_first(int fd, int64_t *values, int count)
             rc = -EINVAL; // the others are there
     }
     return rc;
+}
+
+int jp_site_pwrite_i64(int fd, int64_t value)
+{
+    char text[NUMBER_TEXT_MAX];
+    int length = snprintf(text, sizeof text, "%lld\n", (long long)value);
+
+    // A plain file of a tree would keep the rest of a longer number; the kernel's attributes have no length.
+    (void)!ftruncate(fd, 0);
+    return pwrite(fd, text, (size_t)length, 0) < 0 ? -errno : 0;
 }

@@ -12,8 +12,11 @@
 #include <stddef.h>
 #include <stdint.h>
 
+struct jp_i2c;
+
 struct jp_site {
-    const char *root; // "", a directory without a trailing slash, or a trace; absolute or relative; borrowed
+    const char *root;         // "", a directory without a trailing slash, or a trace; absolute or relative; borrowed
+    const struct jp_i2c *i2c; // a test's buses, or NULL (i2c.h)
 };
 
 // Writes root + path into out. 0, -ENAMETOOLONG, or -EINVAL for a path that does not begin with "/" or
@@ -25,6 +28,9 @@ bool jp_site_is_trace(const struct jp_site *site);
 
 // Opens a file for reading, close-on-exec. The descriptor, or -errno.
 int jp_site_open(const struct jp_site *site, const char *path);
+
+// The same for reading and writing: an attribute that is to be changed. -EROFS below a trace.
+int jp_site_open_attribute(const struct jp_site *site, const char *path);
 
 // Reads a whole small file into out and terminates it; trailing white space is cut, NUL bytes inside
 // (device-tree lists) are kept. Its length, or -errno; -EMSGSIZE if it does not fit (size
@@ -54,5 +60,8 @@ int jp_site_pread_i64(int fd, int64_t *value);
 // As jp_site_pread_i64, but the first `count` integers of a line, white space between them; what follows the last after
 // white space is not looked at ("32760 ma"). On an error `values` may be changed.
 int jp_site_pread_first(int fd, int64_t *values, int count);
+
+// Writes one decimal integer into an open attribute, one pwrite(2). 0, or -errno.
+int jp_site_pwrite_i64(int fd, int64_t value);
 
 #endif

@@ -3,6 +3,7 @@
 #define _GNU_SOURCE
 #include "half.h"
 
+#include "averaging.h"
 #include "clock.h"
 #include "cmd.h"
 #include "entropy.h"
@@ -115,19 +116,55 @@ static void log_problems(const struct jp_plan *plan, const struct jp_config *con
         jp_log_warning("%s (%s): %s", plan->problems[i].what, plan->problems[i].where, plan->problems[i].remedy);
 }
 
+static void say_pin(const struct jp_pin_note *note)
+{
+    const struct jp_gpio *gpio = note->pin->config;
+    struct jp_problem problem;
+
+    jp_pins_problem(gpio, note->pin->error, note->pin->line.user, &problem);
+    switch (note->what) {
+    case JP_PIN_FAILING:
+        jp_log_warning("%s (%s): %s", problem.what, problem.where, problem.remedy);
+        break;
+    case JP_PIN_BACK:
+        jp_log_info("%s: it is here now", problem.where);
+        break;
+    case JP_PIN_NOISY:
+        jp_log_warning("%s: more edges than are written down; the rest is counted", problem.where);
+        break;
+    }
+}
+
+// As whoever this process still is: reopening them later may not be allowed.
+static struct jp_pins *open_pins(const struct jp_half_setup *setup)
+{
+    static struct jp_pins pins = {.door = &jp_gpio_real, .clock = &jp_clock_real, .note = say_pin};
+
+    if (setup->config->gpio_count == 0)
+        return NULL;
+    if (setup->root[0]) {
+        jp_log_warning(JP_PINS_NO_GPIO);
+        return NULL;
+    }
+    jp_pins_open(&pins, setup->config);
+    return &pins;
+}
+
 // One run. An enum jp_exit, or JP_HALF_AGAIN.
 static int measure(const struct jp_half_setup *setup, struct jp_plan *plan, struct jp_lock *lock)
 {
     const struct jp_site site = {.root = setup->root};
     struct jp_arrivals arrivals;
-    const struct jp_metering metering = {.clock = &jp_clock_real,
-                                         .fs = &jp_fs_real,
-                                         .entropy = &jp_entropy_real,
-                                         .config = setup->config,
-                                         .site = &site,
-                                         .arrivals = &arrivals,
-                                         .plan = plan,
-                                         .stop = &stop};
+    struct jp_averaging averaging = {.clock = &jp_clock_real, .fs = &jp_fs_real, .config = setup->config};
+    struct jp_metering metering = {.clock = &jp_clock_real,
+                                   .fs = &jp_fs_real,
+                                   .entropy = &jp_entropy_real,
+                                   .config = setup->config,
+                                   .site = &site,
+                                   .arrivals = &arrivals,
+                                   .plan = plan,
+                                   .opens_as_root = setup->agent != 0 && setup->identity->drop,
+                                   .stop = &stop};
     char error[1024];
     int rc;
 
@@ -137,11 +174,15 @@ static int measure(const struct jp_half_setup *setup, struct jp_plan *plan, stru
         return JP_EXIT_CONFIG;
     }
     log_problems(plan, setup->config);
+    jp_averaging_open(&averaging, &site, plan);
+    metering.pins = open_pins(setup);
     rc = become(setup, false) ? JP_EXIT_FAILED : JP_EXIT_DONE;
     if (rc == 0 && lock->fd < 0)
         rc = keep_others_out(lock, setup, "meter");
     if (rc == 0 && !stop) {
+        jp_averaging_begin(&averaging);
         rc = jp_metering_run(&metering);
+        jp_averaging_end(&averaging);
         rc = rc == JP_METERING_MORE ? JP_HALF_AGAIN : rc ? JP_EXIT_FAILED : JP_EXIT_DONE;
     }
     jp_plan_close(plan);

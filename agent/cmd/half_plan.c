@@ -5,6 +5,7 @@
 #include "cmd.h"
 #include "discover.h"
 #include "options.h"
+#include "pins.h"
 
 #include <stdio.h>
 #include <stdlib.h>
@@ -62,6 +63,7 @@ int jp_half_print_plan(const struct jp_half_setup *setup)
     printf("\n# The plan\n# device: %s\n# board: %s\n", plan->run.device[0] ? plan->run.device : "unknown",
            plan->run.facts.board_id[0] ? plan->run.facts.board_id : "unknown");
     print_channels(&plan->run);
+    jp_pins_diagnose(plan, &site, config, &jp_gpio_real);
     for (int i = 0; i < plan->problem_count; i++)
         printf("# problem: %s (%s): %s\n", plan->problems[i].what, plan->problems[i].where, plan->problems[i].remedy);
     for (int i = 0, count = jp_config_unused(config, unused, JP_CONFIG_UNUSED_MAX); i < count; i++)

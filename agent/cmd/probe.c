@@ -5,6 +5,7 @@
 #include "cmd.h"
 #include "json.h"
 #include "meta.h"
+#include "pins.h"
 
 #include <stdio.h>
 #include <stdlib.h>
@@ -116,6 +117,7 @@ static int take_look(const struct jp_options *options, struct jp_probe *probe)
     jp_config_factor(&probe->config, &probe->factor);
     jp_diagnose_read(&probe->plan, &jp_clock_real, &probe->now);
     jp_diagnose_readings(&probe->plan, &probe->now);
+    jp_pins_diagnose(&probe->plan, &site, &probe->config, &jp_gpio_real);
     probe->source_count = probe->plan.source_count;
     jp_plan_close(&probe->plan);
     return JP_EXIT_DONE;

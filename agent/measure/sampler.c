@@ -1,112 +1,11 @@
 // SPDX-License-Identifier: Apache-2.0
 // One pass: find the border, read what is due, close the window, take the samples.
-#include "sampler.h"
+#include "sampler_parts.h"
 
 #include <assert.h>
 #include <string.h>
 
 #define SUSPEND_MIN_NS (100 * JP_NS_PER_MS) // less is the two clocks read one after the other, or a slew
-#define HOLE_MIN_NS (2 * JP_NS_PER_S)
-
-static int64_t max64(int64_t a, int64_t b)
-{
-    return a > b ? a : b;
-}
-
-static int64_t min64(int64_t a, int64_t b)
-{
-    return a < b ? a : b;
-}
-
-// The plan of work --------------------------------------------------------------------------------
-static bool has_power(const struct jp_sampler *sampler, const struct jp_sampler_source *source)
-{
-    for (int i = 0; i < source->count; i++)
-        if (source->channel[i] >= 0 && sampler->run->channels[source->channel[i]].kind == JP_POWER)
-            return true;
-    return false;
-}
-
-// A model's reading is a mean since the one before: jitter has nothing to catch there.
-static bool wants_jitter(const struct jp_sampler *sampler, const struct jp_sampler_source *source)
-{
-    for (int i = 0; i < source->count; i++) {
-        const struct jp_run_channel *channel =
-            source->channel[i] < 0 ? NULL : &sampler->run->channels[source->channel[i]];
-
-        if (channel && channel->kind == JP_POWER && channel->method == JP_MEASURED)
-            return true;
-    }
-    return false;
-}
-
-static void plan_polls(struct jp_sampler *sampler)
-{
-    sampler->poll_ns = sampler->window_ns;
-    for (int i = 0; i < sampler->run->channel_count; i++) {
-        int64_t poll_ns = jp_integrator_poll_ns(&sampler->tracks[i].integrator);
-
-        if (poll_ns > 0)
-            sampler->poll_ns = min64(sampler->poll_ns, poll_ns);
-    }
-    sampler->poll_reachable = sampler->poll_ns >= JP_POLL_MIN_NS;
-    sampler->poll_ns = max64(sampler->poll_ns, JP_POLL_MIN_NS);
-}
-
-static void plan_ticks(struct jp_sampler *sampler)
-{
-    int64_t interval_ns = sampler->run->interval_ms * JP_NS_PER_MS;
-
-    plan_polls(sampler);
-    if (!sampler->jitters) {
-        // Whole ticks a window: a pass falls on every border.
-        int64_t want_ns = sampler->poll_ns;
-
-        for (int i = 0; i < sampler->source_count; i++)
-            if (has_power(sampler, &sampler->sources[i]))
-                want_ns = min64(want_ns, sampler->sources[i].every_ns);
-        sampler->tick_ns = sampler->window_ns / ((sampler->window_ns + want_ns - 1) / want_ns);
-        return;
-    }
-    sampler->tick_ns = interval_ns;
-    if (sampler->poll_ns < sampler->window_ns) // two jittered instants lie up to two ticks apart
-        sampler->tick_ns = max64(min64(interval_ns, sampler->poll_ns / 2), JP_POLL_MIN_NS / 2);
-}
-
-static void plan_source(struct jp_sampler *sampler, struct jp_sampler_source *source)
-{
-    int64_t interval_ns = sampler->run->interval_ms * JP_NS_PER_MS;
-    int64_t min_ns = source->driver->min_period_ms * JP_NS_PER_MS;
-
-    source->every_ns = max64(interval_ns, min_ns);
-    source->cost_ns = INT64_MAX;
-    source->reads = 0;
-    source->slack_ns = 0;
-    for (int i = 0; i < source->count; i++) {
-        int channel = source->channel[i];
-
-        if (channel < 0)
-            continue;
-        jp_track_init(&sampler->tracks[channel], &sampler->run->channels[channel], sampler->range_uj[channel],
-                      max64(3 * source->every_ns, HOLE_MIN_NS));
-        sampler->tracks[channel].due_ns =
-            sampler->run->channels[channel].kind == JP_POWER ? source->every_ns : sampler->window_ns;
-    }
-}
-
-void jp_sampler_init(struct jp_sampler *sampler)
-{
-    sampler->window_ns = sampler->run->window_ms * JP_NS_PER_MS;
-    sampler->jitters = false;
-    for (int i = 0; i < sampler->source_count; i++) {
-        plan_source(sampler, &sampler->sources[i]);
-        sampler->jitters |= wants_jitter(sampler, &sampler->sources[i]);
-    }
-    plan_ticks(sampler);
-    jp_jitter_seed(&sampler->jitter, sampler->seed);
-    for (int i = 0; i < JP_GAUGES_MAX; i++)
-        sampler->gauges[i] = INT64_MIN;
-}
 
 // Time -------------------------------------------------------------------------------------------
 static int64_t mono(const struct jp_sampler *sampler)
@@ -188,29 +87,33 @@ static bool is_due(const struct jp_sampler *sampler, const struct jp_sampler_sou
 // Marks what this pass reads; true when there is anything.
 static bool want(struct jp_sampler *sampler, const struct jp_sampler_source *source)
 {
-    bool any = false;
+    bool any = false, waits = source->bus > 0 && source->bus == sampler->hung_bus;
 
     for (int i = 0; i < source->count; i++) {
         struct jp_track *track = source->channel[i] < 0 ? NULL : &sampler->tracks[source->channel[i]];
         bool due = (track || source->gauge[i] >= 0) && is_due(sampler, source, i);
         bool resting = sampler->pass_ns < (track ? track->retry_ns : source->gauges_retry_ns);
+        bool wanted = due && !resting && !waits;
 
         sampler->readings[i] =
-            (struct jp_reading){.state = due && !resting ? JP_WANTED : JP_SKIPPED, .mv = INT32_MIN, .ma = INT32_MIN};
-        if (track)
-            track->pass = due ? JP_PASS_SKIPPED : JP_PASS_NOT_DUE;
+            (struct jp_reading){.state = wanted ? JP_WANTED : JP_SKIPPED, .mv = INT32_MIN, .ma = INT32_MIN};
+        if (track) // what waits holds its value
+            track->pass = due && (resting || !waits) ? JP_PASS_SKIPPED : JP_PASS_NOT_DUE;
         else if (due)
             sampler->gauges[source->gauge[i]] = INT64_MIN; // until it is read
-        any |= due && !resting;
+        any |= wanted;
     }
     return any;
 }
 
 static void tell_edge(const struct jp_sampler *sampler, enum jp_edge edge, int channel, int error)
 {
-    struct jp_sampler_note note = {
-        .what = edge == JP_EDGE_BACK ? JP_NOTE_BACK : JP_NOTE_FAILING, .channel = channel, .error = error};
+    struct jp_sampler_note note = {.what = JP_NOTE_FAILING, .channel = channel, .error = error};
 
+    if (edge == JP_EDGE_DENIED)
+        note.what = JP_NOTE_DENIED;
+    else if (edge == JP_EDGE_BACK)
+        note.what = JP_NOTE_BACK;
     if (edge != JP_EDGE_NONE && sampler->note)
         sampler->note(sampler->context, &note);
 }
@@ -230,7 +133,7 @@ static void keep(struct jp_sampler *sampler, const struct jp_sampler_source *sou
         if (channel < 0 || reading->state == JP_SKIPPED)
             continue;
         stamp.t_ns = sampler->run->channels[channel].kind == JP_POWER ? middle_ns : begin_ns;
-        stamp.t_ns = min64(stamp.t_ns, sampler->limit_ns);
+        stamp.t_ns = jp_earlier(stamp.t_ns, sampler->limit_ns);
         edge = jp_track_reading(&sampler->tracks[channel], reading, &stamp);
         tell_edge(sampler, edge, channel, reading->error);
     }
@@ -239,9 +142,11 @@ static void keep(struct jp_sampler *sampler, const struct jp_sampler_source *sou
 // The transfer that took so long is the last that was made.
 static void blame(struct jp_sampler *sampler, struct jp_sampler_source *source)
 {
-    int64_t every_ns = max64(sampler->window_ns, source->driver->min_period_ms * JP_NS_PER_MS); // of gauges
+    int64_t every_ns = jp_later(sampler->window_ns, source->driver->min_period_ms * JP_NS_PER_MS); // of gauges
     int last = -1;
 
+    sampler->hung_bus = source->bus;
+    sampler->first_source = (int)(source - sampler->sources + 1) % sampler->source_count;
     for (int i = 0; i < source->count; i++)
         if (source->channel[i] >= 0 &&
             (sampler->readings[i].state == JP_GOOD || sampler->readings[i].state == JP_MISSING))
@@ -250,26 +155,6 @@ static void blame(struct jp_sampler *sampler, struct jp_sampler_source *source)
         jp_track_slow(&sampler->tracks[last], sampler->pass_ns, sampler->tick_ns);
     else // no channel was: drivers read gauges first
         source->gauges_retry_ns = sampler->pass_ns + jp_track_backoff_ns(every_ns, ++source->gauges_slow);
-}
-
-// The cost is the cheapest of the first reads: the very first may wait for a cold path.
-static void weigh(struct jp_sampler *sampler, struct jp_sampler_source *source, int64_t cost_ns)
-{
-    struct jp_sampler_note note = {.what = JP_NOTE_SLOWED, .source = (int)(source - sampler->sources)};
-    int64_t times;
-
-    source->cost_ns = min64(source->cost_ns, cost_ns);
-    if (++source->reads != 3 || source->cost_ns <= source->every_ns / 4 || !has_power(sampler, source))
-        return;
-    times = (4 * source->cost_ns + source->every_ns - 1) / source->every_ns;
-    source->every_ns *= times;
-    for (int i = 0; i < source->count; i++)
-        if (source->channel[i] >= 0)
-            sampler->tracks[source->channel[i]].integrator.hole_ns = max64(3 * source->every_ns, HOLE_MIN_NS);
-    note.cost_ns = source->cost_ns;
-    note.every_ns = source->every_ns;
-    if (sampler->note)
-        sampler->note(sampler->context, &note);
 }
 
 static void read_source(struct jp_sampler *sampler, struct jp_sampler_source *source)
@@ -296,13 +181,16 @@ static void read_source(struct jp_sampler *sampler, struct jp_sampler_source *so
         source->gauges_slow = 0;
     source->slack_ns = end_ns - sampler->read_ns;
     if (source->reads < 3)
-        weigh(sampler, source, source->slack_ns);
+        jp_sampler_weigh(sampler, source, source->slack_ns);
 }
 
 static void read_all(struct jp_sampler *sampler)
 {
+    int first = sampler->first_source;
+
+    sampler->hung_bus = 0;
     for (int i = 0; i < sampler->source_count; i++)
-        read_source(sampler, &sampler->sources[i]);
+        read_source(sampler, &sampler->sources[(first + i) % sampler->source_count]);
 }
 
 static void take_all(struct jp_sampler *sampler)

@@ -4,7 +4,9 @@
 // One absolute schedule on MONOTONIC. Measured powers are read once a period, all in one pass, at a random instant
 // inside it; counters and gauges in the first pass at or after a window's border, counters more often where
 // half their wrap time is shorter, gauges no more often than their driver's min_period_ms: a window between has the
-// value of the last reading. A gauge that is due and not read is unknown. After jp_sampler_init nothing allocates.
+// value of the last reading. A gauge that is due and not read is unknown. After a transfer longer than the period the
+// other sources of its bus wait for the next pass and come first there: a bus that hangs holds all others up once a
+// pass. After jp_sampler_init nothing allocates.
 #ifndef JP_SAMPLER_H
 #define JP_SAMPLER_H
 
@@ -16,8 +18,8 @@
 
 // What the top may want to say; all on edges.
 struct jp_sampler_note {
-    enum { JP_NOTE_FAILING, JP_NOTE_BACK, JP_NOTE_SLOWED } what;
-    int channel;      // FAILING, BACK: index into run.channels
+    enum { JP_NOTE_FAILING, JP_NOTE_DENIED, JP_NOTE_BACK, JP_NOTE_SLOWED } what;
+    int channel;      // FAILING, DENIED, BACK: index into run.channels
     int error;        // FAILING: errno
     int source;       // SLOWED: its reads cost more than a quarter of the period
     int64_t cost_ns;  // SLOWED: of one read of all its channels
@@ -27,6 +29,7 @@ struct jp_sampler_note {
 struct jp_sampler_source {
     const struct jp_driver *driver; // borrowed, as state
     void *state;
+    int bus;   // sources of one bus share it; 0: on none that is known
     int count; // channels of the driver, gauges included; at most JP_CHANNELS_MAX
     int channel[JP_CHANNELS_MAX], gauge[JP_CHANNELS_MAX]; // as in jp_source: indices, -1 none
     int64_t every_ns;                                     // powers are read no more often
@@ -68,6 +71,8 @@ struct jp_sampler {
     int64_t passed_ns;            // the border that this pass goes by, when border_due
     int64_t read_ns, transfer_ns; // begin of the source being read, and of its transfer
     bool border_due, first, slow;
+    int hung_bus;     // of the source that hung in this pass, 0 none
+    int first_source; // which is read first: the one after that which hung last
     struct jp_reading readings[JP_CHANNELS_MAX];
 };
 

@@ -4,6 +4,7 @@
 
 #include "clock.h"
 
+#include <errno.h>
 #include <math.h>
 #include <stdlib.h>
 #include <string.h>
@@ -55,18 +56,21 @@ int64_t jp_track_backoff_ns(int64_t period_ns, int doublings)
     return period_ns < JP_BACKOFF_MAX_NS ? period_ns : JP_BACKOFF_MAX_NS;
 }
 
-static enum jp_edge fail(struct jp_track *track, int64_t now_ns)
+// What was read and is denied now was opened by somebody else than may open it again.
+static enum jp_edge fail(struct jp_track *track, int error, int64_t now_ns)
 {
+    bool denied = error == EACCES && track->integrator.started && !track->denied;
+
     track->pass = JP_PASS_MISSING;
     track->errors++;
     track->fails++;
-    if (track->fails < 3)
-        return JP_EDGE_NONE;
-    track->retry_ns = now_ns + jp_track_backoff_ns(track->due_ns, track->fails - 2);
-    if (track->reported)
+    if (track->fails >= 3)
+        track->retry_ns = now_ns + jp_track_backoff_ns(track->due_ns, track->fails - 2);
+    if (!denied && (track->fails < 3 || track->reported))
         return JP_EDGE_NONE;
     track->reported = true;
-    return JP_EDGE_FAILING;
+    track->denied |= denied;
+    return denied ? JP_EDGE_DENIED : JP_EDGE_FAILING;
 }
 
 static int64_t calibrated(const struct jp_track *track, int64_t uw)
@@ -81,7 +85,7 @@ enum jp_edge jp_track_reading(struct jp_track *track, const struct jp_reading *r
     bool counter = track->integrator.kind == JP_ENERGY, was_reported = track->reported;
 
     if (reading->state == JP_MISSING)
-        return fail(track, stamp->t_ns);
+        return fail(track, reading->error, stamp->t_ns);
     if (reading->state != JP_GOOD) {
         track->pass = JP_PASS_SKIPPED;
         return JP_EDGE_NONE;
@@ -93,7 +97,7 @@ enum jp_edge jp_track_reading(struct jp_track *track, const struct jp_reading *r
     track->sample.slack_ns += COUNTER_SLACK_NS;
     track->mv = counter ? INT32_MIN : reading->mv;
     track->ma = counter ? INT32_MIN : reading->ma;
-    track->reported = false;
+    track->reported = track->denied = false;
     return was_reported ? JP_EDGE_BACK : JP_EDGE_NONE;
 }
 

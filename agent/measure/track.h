@@ -18,7 +18,7 @@ enum jp_pass_state {
 };
 
 // What only the top may say aloud.
-enum jp_edge { JP_EDGE_NONE, JP_EDGE_FAILING, JP_EDGE_BACK };
+enum jp_edge { JP_EDGE_NONE, JP_EDGE_FAILING, JP_EDGE_DENIED, JP_EDGE_BACK };
 
 struct jp_track {
     struct jp_integrator integrator;
@@ -33,7 +33,8 @@ struct jp_track {
     int64_t errors;         // of the run
     int64_t retry_ns;       // MONOTONIC: not read before
     bool slow;              // the transfer of this pass was
-    bool reported;          // FAILING was said
+    bool reported;          // FAILING or DENIED was said
+    bool denied;            // DENIED was
     int64_t asleep_seen_ns; // suspend up to the last sample
     // The window going on. Times of coverage count suspend.
     int64_t start_ns; // its start

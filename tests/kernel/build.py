@@ -31,7 +31,7 @@ ARCHES = {
 SOURCES = {
     "ina3221.c": "drivers/hwmon/ina3221.c", "ina2xx.c": "drivers/hwmon/ina2xx.c", "ina238.c": "drivers/hwmon/ina238.c",
     "i2c-stub.c": "drivers/i2c/i2c-stub.c", "gpio-sim.c": "drivers/gpio/gpio-sim.c", "gpiolib.h": "drivers/gpio/gpiolib.h",
-    "irq_sim_debian.c": "kernel/irq/irq_sim.c",
+    "irq_sim_debian.c": "kernel/irq/irq_sim.c", "test_power.c": "drivers/power/supply/test_power.c",
 }
 # Static libraries and their headers, for the agent and the guests' programs.
 LIBRARIES = ("libconfig-dev", "libjansson-dev", "libpaho-mqtt-dev", "libssl-dev", "libi2c-dev", "libgpiod-dev")

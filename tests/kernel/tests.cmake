@@ -13,7 +13,10 @@ endfunction()
 
 jp_kernel_test(guest arm64 amd64)
 jp_kernel_test(late arm64 amd64)
+jp_kernel_test(power_supply arm64 amd64)
+jp_kernel_test(ina3221_i2c arm64 amd64)
+jp_kernel_test(energy arm64 amd64)
 
 # What they proved, as a table, when all have ended.
 add_test(NAME kernel.table COMMAND ${JP_PYTHON} -B ${CMAKE_CURRENT_SOURCE_DIR}/kernel/table.py ${JOULEPOST_KERNEL})
-set_tests_properties(kernel.table PROPERTIES LABELS "long;kernel" FIXTURES_CLEANUP kernel)
+set_tests_properties(kernel.table PROPERTIES LABELS long FIXTURES_CLEANUP kernel)

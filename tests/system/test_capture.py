@@ -17,7 +17,7 @@ import rig
 sys.path.insert(0, os.path.join(rig.TREE, "tests", "fixtures"))
 import make_tree  # noqa: E402  (found by the line above)
 
-KINDS = ("agx-orin-jp5", "orin-nano", "x86-2s", "arm-unknown", "replay-agx-orin")
+KINDS = ("agx-orin-jp5", "orin-nano", "x86-2s", "laptop", "arm-unknown", "raspberry-pi-5", "replay-agx-orin")
 OF_THE_MACHINE = ("board", "gpu", "cpu", "ram_bytes", "os", "power_mode", "total", "factor")
 CHIP = "/sys/devices/platform/bus@0/c240000.i2c/i2c-1/1-0040/hwmon/hwmon10"
 QUICK = {"sampling.interval_ms": 100, "sampling.window_ms": 500}

@@ -19,7 +19,7 @@
 #define MAX 16
 
 static char root[64];
-static struct jp_site site = {root};
+static struct jp_site site = {.root = root};
 
 // One open driver instance.
 struct rig {

@@ -20,6 +20,7 @@
 #include <cmocka.h>
 
 static char root[64], error[512];
+static const struct jp_i2c *buses; // what I2C the machine has; NULL: none
 static struct jp_config config;
 static struct jp_plan plan;
 
@@ -50,7 +51,7 @@ static inline void tree(const char *kind)
 
 static inline void discover_with(const struct jp_driver *const *drivers)
 {
-    const struct jp_site site = {.root = root};
+    const struct jp_site site = {.root = root, .i2c = buses};
     const struct jp_discovery how = {.site = &site, .config = &config, .run_id = 7, .drivers = drivers};
 
     error[0] = '\0';
@@ -65,7 +66,7 @@ static inline void discover(void)
 
 static inline void diagnose(void)
 {
-    const struct jp_site site = {.root = root};
+    const struct jp_site site = {.root = root, .i2c = buses};
 
     jp_diagnose_machine(&plan, &site, &config, &jp_clock_real);
 }

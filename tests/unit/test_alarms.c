@@ -24,7 +24,7 @@
 #define EVENTS_MAX 256
 
 static char dir[64];
-static struct jp_site site = {dir};
+static struct jp_site site = {.root = dir};
 static struct fake_clock clk;
 static struct fake_chip chip;
 static struct fake_chip *chip_state = &chip;

@@ -320,6 +320,36 @@ static void where_nothing_is_measured_the_models_make_the_total(void **state)
     assert_non_null(problem("nothing is measured"));
 }
 
+static void a_battery_is_shown_and_stands_for_nothing(void **state)
+{
+    char full[256];
+
+    (void)state;
+    tree("laptop");
+    discover();
+    assert_string_equal(names(), "+package-0 BAT0_in BAT0_out ram");
+    assert_int_equal(plan.run.total_method, JP_MEASURED);
+    assert_int_equal(plan.run.total_scope, JP_SCOPE_PACKAGE);
+    jp_plan_close(&plan);
+    snprintf(full, sizeof full, "rm -r '%s/sys/class/powercap'", root);
+    assert_int_equal(system(full), 0);
+    discover();
+    assert_string_equal(names(), "BAT0_in BAT0_out +cpu +ram");
+    assert_int_equal(plan.run.total_method, JP_MODELLED);
+    diagnose();
+    assert_non_null(problem("only a battery is measured"));
+}
+
+static void a_pi_5_has_rails_and_no_total(void **state)
+{
+    (void)state;
+    tree("raspberry-pi-5");
+    discover();
+    assert_int_equal(plan.run.channel_count, 12);
+    assert_string_equal(plan.run.channels[7].name, "VDD_CORE");
+    assert_false(plan.run.total_known);
+}
+
 static void a_listed_driver_is_the_only_one_and_a_wrong_one_is_told(void **state)
 {
     (void)state;
@@ -359,6 +389,8 @@ int main(void)
         WITH_ROOT(the_release_is_the_trees_or_unknown),
         WITH_ROOT(a_forced_board_must_exist),
         WITH_ROOT(where_nothing_is_measured_the_models_make_the_total),
+        WITH_ROOT(a_battery_is_shown_and_stands_for_nothing),
+        WITH_ROOT(a_pi_5_has_rails_and_no_total),
         WITH_ROOT(a_listed_driver_is_the_only_one_and_a_wrong_one_is_told),
     };
 

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 // What discovery makes of the channels of the iio driver, of hwmon's power meters and of alarms.
 #define _GNU_SOURCE
+#include "drivers.h"
 #include "machine.h"
 
 #define GPU "/sys/class/hwmon/hwmon9/"
@@ -58,6 +59,59 @@ static void a_graphics_card_alone_is_shown_and_nothing_is_modelled_into_a_total(
     assert_false(uses("estimate_cpu") || uses("estimate_ram"));
 }
 
+static int probe_fake_smi(const struct jp_site *site, struct jp_found *found, int max)
+{
+    (void)max;
+    found[0] = (struct jp_found){.param = 0};
+    snprintf(found[0].path, sizeof found[0].path, "%s/nvidia-smi", site->root);
+    return 1;
+}
+
+// The driver does not run in a tree: here it is made to.
+static void discover_with_smi(const char *script)
+{
+    struct jp_driver smi = jp_driver_nvidia_gpu;
+    const struct jp_driver *drivers[] = {&jp_driver_rapl_powercap, &smi, &jp_driver_cpu_load, &jp_driver_estimate_cpu,
+                                         &jp_driver_estimate_ram,  NULL};
+    char path[128];
+
+    smi.probe = probe_fake_smi;
+    put("/nvidia-smi", script);
+    snprintf(path, sizeof path, "%s/nvidia-smi", root);
+    assert_int_equal(chmod(path, 0755), 0);
+    discover_with(drivers);
+    jp_plan_close(&plan); // while the copy lives
+}
+
+static void nvidias_cards_stand_beside_the_packages_and_never_in_their_total(void **state)
+{
+    (void)state;
+    tree("x86-2s");
+    discover_with_smi("#!/bin/sh\nwhile echo '0, GPU-a, 70.5, 1, 2, 3'; echo '1, GPU-b, [N/A], 4, [N/A], 6'; do\n"
+                      "sleep 0.05; done\n");
+    assert_string_equal(names(), "+package-0 +package-1 psys core-0 uncore-0 +dram-0 core-1 uncore-1 +dram-1 gpu-0");
+    assert_int_equal(channel("gpu-0")->roles, JP_ROLE_GPU);
+    assert_int_equal(channel("gpu-0")->scope, JP_SCOPE_RAIL);
+    assert_string_equal(channel("gpu-0")->part_of, "");
+    assert_int_equal(plan.run.gauge_count, 6);
+    assert_string_equal(plan.run.gauges[0].name, "gpu-0_load");
+    assert_string_equal(plan.run.gauges[4].name, "gpu-1_freq");
+    assert_string_equal(plan.run.gauges[4].unit, "MHz");
+}
+
+static void an_nvidia_smi_that_fails_costs_nothing_else_and_is_told(void **state)
+{
+    (void)state;
+    tree("x86-2s");
+    discover_with_smi("#!/bin/sh\necho 'No devices were found'\nexit 6\n");
+    assert_string_equal(names(), "+package-0 +package-1 psys core-0 uncore-0 +dram-0 core-1 uncore-1 +dram-1");
+    assert_int_equal(plan.problem_count, 1);
+    assert_non_null(strstr(plan.problems[0].where, "/nvidia-smi"));
+    assert_string_equal(plan.problems[0].what, "nvidia_gpu cannot be opened: No data available");
+    assert_string_equal(plan.problems[0].remedy, JP_REMEDY_NVIDIA);
+    assert_true(sizeof JP_REMEDY_NVIDIA <= sizeof plan.problems[0].remedy);
+}
+
 static void a_profile_knows_single_channel_chips_by_place_or_label(void **state)
 {
     (void)state;
@@ -109,6 +163,8 @@ int main(void)
         WITH_ROOT(rails_of_jetpack_4_are_named_as_those_of_later_ones),
         WITH_ROOT(a_graphics_card_stands_beside_the_packages_and_never_in_their_total),
         WITH_ROOT(a_graphics_card_alone_is_shown_and_nothing_is_modelled_into_a_total),
+        WITH_ROOT(nvidias_cards_stand_beside_the_packages_and_never_in_their_total),
+        WITH_ROOT(an_nvidia_smi_that_fails_costs_nothing_else_and_is_told),
         WITH_ROOT(a_profile_knows_single_channel_chips_by_place_or_label),
         WITH_ROOT(a_chip_that_nobody_names_is_named_by_its_place),
         WITH_ROOT(alarms_are_gauges_with_names_of_their_own),

@@ -181,16 +181,16 @@ static void a_labelled_rail_that_is_empty_at_open_is_kept(void **state)
     close_rig(&rig);
 }
 
-static bool late_after_one(void *context)
+static bool late_after_two(void *context)
 {
-    return ++*(int *)context >= 1;
+    return ++*(int *)context >= 2;
 }
 
 static void after_a_slow_transfer_the_rest_stays_wanted(void **state)
 {
     struct rig rig;
     int calls = 0;
-    struct jp_pass pass = {.late = late_after_one, .context = &calls};
+    struct jp_pass pass = {.late = late_after_two, .context = &calls};
 
     (void)state;
     tree("arm-unknown");
@@ -201,7 +201,14 @@ static void after_a_slow_transfer_the_rest_stays_wanted(void **state)
     assert_int_equal(rig.readings[0].state, JP_SKIPPED);
     assert_int_equal(rig.readings[1].state, JP_GOOD);
     assert_int_equal(rig.readings[2].state, JP_WANTED);
-    assert_int_equal(calls, 1);
+    assert_int_equal(calls, 2);
+    // A slow voltage: the current of the same chip is not waited for as well.
+    rig.readings[0].state = JP_WANTED;
+    rig.driver->read(rig.state, &pass);
+    assert_int_equal(rig.readings[0].state, JP_MISSING);
+    assert_int_equal(rig.readings[0].error, ETIMEDOUT);
+    assert_int_equal(rig.readings[2].state, JP_WANTED);
+    assert_int_equal(calls, 3);
     close_rig(&rig);
 }
 

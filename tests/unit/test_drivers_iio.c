@@ -176,6 +176,75 @@ static void an_errno_reaches_its_rail_and_no_other(void **state)
     close_rig(&rig);
 }
 
+// The pair is the kernel's "%d %d\n"; limits carry their unit, and a file that says "trigger" is 0 while the chip
+// sleeps.
+static void the_other_files_of_a_chip_change_nothing(void **state)
+{
+    struct rig rig;
+
+    (void)state;
+    tree("iio");
+    put(CHIP "ui_input_0", "19152 76\n");
+    put(CHIP "crit_current_limit_0", "2000 ma\n");
+    put(CHIP "warn_current_limit_0", "-1 ma\n");
+    put(CHIP "crit_power_limit_0", "38304 mw\n");
+    put(CHIP "in_power0_input", "1455\n");
+    put(CHIP "in_voltage0_input", "1\n");
+    put(CHIP "in_current0_input", "1\n");
+    put(CHIP "running_mode", "0\n");
+    put(CHIP "rail_name_3", "VDD_FOURTH\n");
+    put(CHIP "ui_input_3", "5000 1000\n");
+    assert_int_equal(open_nth(&rig, driver, 0), 3);
+    read_rig(&rig);
+    assert_int_equal(rig.readings[0].value, 19152 * 76);
+    close_rig(&rig);
+    drop(CHIP "ui_input_1");
+    drop(CHIP "in_current1_input");
+    assert_int_equal(open_nth(&rig, driver, 0), 2); // in_current1_trigger_input does not stand in
+    close_rig(&rig);
+}
+
+static void a_chip_asleep_when_it_is_opened_is_described_and_wakes(void **state)
+{
+    struct rig rig;
+
+    (void)state;
+    tree("iio");
+    failing = ""; // every read
+    failure = EAGAIN;
+    assert_int_equal(open_nth(&rig, driver, 0), 3);
+    assert_int_equal(rig.channels[0].mv, 0);
+    read_rig(&rig);
+    for (int i = 0; i < 3; i++)
+        assert_int_equal(rig.readings[i].error, EAGAIN);
+    failing = NULL;
+    read_rig(&rig);
+    for (int i = 0; i < 3; i++)
+        assert_int_equal(rig.readings[i].state, JP_GOOD);
+    close_rig(&rig);
+}
+
+static void half_a_pair_of_two_files_is_no_pair(void **state)
+{
+    static const char *const halves[] = {"/in_voltage1_input", "/in_current1_input"};
+    struct rig rig;
+
+    (void)state;
+    tree("iio-copied");
+    drop(CHIP "ui_input_1");
+    assert_int_equal(open_nth(&rig, driver, 0), 3);
+    for (int i = 0; i < 2; i++) {
+        failing = halves[i];
+        failure = EIO;
+        read_rig(&rig);
+        assert_int_equal(rig.readings[1].state, JP_MISSING);
+        assert_int_equal(rig.readings[1].error, EIO);
+        assert_int_equal(rig.readings[1].mv, INT32_MIN);
+        assert_int_equal(rig.readings[2].state, JP_GOOD);
+    }
+    close_rig(&rig);
+}
+
 static bool late_after_one(void *context)
 {
     return ++*(int *)context >= 1;
@@ -210,6 +279,9 @@ int main(void)
         ON_A_TREE(a_rail_costs_one_read_and_without_the_pair_file_two),
         ON_A_TREE(what_is_no_pair_is_missing_and_never_zero),
         cmocka_unit_test_teardown(an_errno_reaches_its_rail_and_no_other, mend),
+        ON_A_TREE(the_other_files_of_a_chip_change_nothing),
+        cmocka_unit_test_teardown(a_chip_asleep_when_it_is_opened_is_described_and_wakes, mend),
+        cmocka_unit_test_teardown(half_a_pair_of_two_files_is_no_pair, mend),
         ON_A_TREE(after_a_slow_transfer_the_rest_stays_wanted),
     };
 

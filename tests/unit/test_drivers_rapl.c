@@ -5,8 +5,41 @@
 #include "rapl_zones.h"
 
 #include <errno.h>
+#include <limits.h>
 
 #define TOP "/sys/devices/virtual/powercap/"
+
+static int64_t moved_uj; // how far all counters went on since their files were written
+static int64_t step_uj;  // by each third read
+
+// The kernel's counters move by themselves, and a descriptor outlives its zone as a dead one; files do neither.
+ssize_t pread(int fd, void *buffer, size_t size, off_t offset)
+{
+    static int reads;
+    char name[64], path[PATH_MAX];
+    ssize_t length;
+
+    snprintf(name, sizeof name, "/proc/self/fd/%d", fd);
+    length = readlink(name, path, sizeof path - 1);
+    path[length > 0 ? length : 0] = '\0';
+    if (strstr(path, " (deleted)")) {
+        errno = ENODEV;
+        return -1;
+    }
+    if (lseek(fd, offset, SEEK_SET) < 0)
+        return -1;
+    length = read(fd, buffer, size);
+    if (length <= 0 || step_uj == 0)
+        return length;
+    moved_uj += ++reads % 3 ? 0 : step_uj;
+    return snprintf(buffer, size, "%lld\n", atoll(buffer) + (long long)moved_uj);
+}
+
+static int stand_still(void **state)
+{
+    step_uj = moved_uj = 0;
+    return drop_tree(state);
+}
 
 static void folder(const char *path)
 {
@@ -150,6 +183,127 @@ static void counters_for_root_alone_are_told_as_such(void **state)
     assert_int_equal(rig.count, -EACCES);
 }
 
+static void two_packages(const char *first, const char *second)
+{
+    tree("empty");
+    zone(TOP "intel-rapl/intel-rapl:0", "package-0\n", first);
+    zone(TOP "intel-rapl/intel-rapl:0/intel-rapl:0:0", "core\n", "11\n");
+    zone(TOP "intel-rapl/intel-rapl:0/intel-rapl:0:1", "dram\n", "2000\n");
+    zone(TOP "intel-rapl/intel-rapl:1", "package-1\n", second);
+    zone(TOP "intel-rapl/intel-rapl:1/intel-rapl:1:0", "core\n", "12\n");
+    zone(TOP "intel-rapl/intel-rapl:1/intel-rapl:1:1", "dram\n", second);
+}
+
+static void a_counter_that_two_packages_tell_counts_once(void **state)
+{
+    struct rig rig;
+
+    (void)state;
+    two_packages("7000\n", "7000\n");
+    step_uj = 5;
+    assert_int_equal(open_nth(&rig, &jp_driver_rapl_powercap, 0), 5);
+    assert_string_equal(rig.channels[0].name, "package-0");
+    assert_string_equal(rig.channels[0].repeated_by, "package-1");
+    assert_string_equal(rig.channels[3].name, "core-1");
+    assert_string_equal(rig.channels[3].part_of, "package-0");
+    assert_string_equal(rig.channels[3].repeated_by, "");
+    assert_string_equal(rig.channels[4].name, "dram-1"); // it has the package's value, and is of another kind
+    read_rig(&rig);
+    for (int i = 0; i < rig.count; i++)
+        assert_int_equal(rig.readings[i].state, JP_GOOD);
+    close_rig(&rig);
+}
+
+static void check_two(const char *first, const char *second)
+{
+    struct rig rig;
+
+    two_packages(first, second);
+    assert_int_equal(open_nth(&rig, &jp_driver_rapl_powercap, 0), 6);
+    assert_string_equal(rig.channels[0].repeated_by, "");
+    assert_string_equal(rig.channels[1].part_of, "");
+    close_rig(&rig);
+    drop_tree(NULL);
+}
+
+static void what_is_not_proved_to_be_one_counter_is_two(void **state)
+{
+    (void)state;
+    check_two("7000\n", "7000\n"); // equal, and nothing moves
+    step_uj = 5;
+    check_two("7000\n", "7006\n"); // as near as can be, and ahead
+    moved_uj = 0;
+    check_two("7006\n", "7000\n");
+    moved_uj = step_uj = 0;
+    check_two("0\n", "0\n"); // a machine without counters
+}
+
+static void check_reading(struct rig *rig, int i, enum jp_reading_state state, int error)
+{
+    read_rig(rig);
+    assert_int_equal(rig->readings[i].state, state);
+    assert_int_equal(rig->readings[i].error, error);
+    assert_int_equal(rig->readings[0].state, JP_GOOD);
+}
+
+static void a_zone_that_comes_back_is_read_again(void **state)
+{
+    static const char first[] = TOP "intel-rapl/intel-rapl:1/name",
+                      part[] = TOP "intel-rapl/intel-rapl:1/intel-rapl:1:0/name",
+                      counter[] = TOP "intel-rapl/intel-rapl:1/intel-rapl:1:0/energy_uj";
+    struct rig rig;
+
+    (void)state;
+    two_packages("1\n", "2\n");
+    assert_int_equal(open_nth(&rig, &jp_driver_rapl_powercap, 0), 6);
+    check_reading(&rig, 4, JP_GOOD, 0);
+    drop(counter);
+    drop(part);
+    check_reading(&rig, 4, JP_MISSING, ENODEV);
+    check_reading(&rig, 4, JP_MISSING, ENODEV);
+    put(part, "core\n");
+    check_reading(&rig, 4, JP_MISSING, ENODEV); // its counter comes after it
+    put(counter, "77\n");
+    check_reading(&rig, 4, JP_GOOD, 0);
+    assert_int_equal(rig.readings[4].value, 77);
+
+    drop(counter); // now others come back in its place
+    put(part, "uncore\n");
+    check_reading(&rig, 4, JP_MISSING, ENODEV);
+    put(counter, "88\n");
+    check_reading(&rig, 4, JP_MISSING, ENODEV);
+    put(part, "core\n");
+    put(first, "package-2\n");
+    check_reading(&rig, 4, JP_MISSING, ENODEV);
+    put(first, "package-1\n");
+    check_reading(&rig, 4, JP_GOOD, 0);
+    close_rig(&rig);
+}
+
+// As whoever root became: what it opened it reads on, what is new is root's.
+static void a_zone_that_comes_back_for_root_alone_says_so(void **state)
+{
+    static const char counter[] = TOP "intel-rapl/intel-rapl:1/energy_uj";
+    struct rig rig;
+
+    (void)state;
+    two_packages("1\n", "2\n");
+    if (geteuid() != 0)
+        skip();
+    assert_int_equal(chmod(root, 0755), 0);
+    close_to_others(TOP "intel-rapl/intel-rapl:0/energy_uj");
+    assert_int_equal(open_nth(&rig, &jp_driver_rapl_powercap, 0), 6);
+    drop(counter);
+    put(counter, "3\n");
+    close_to_others(counter);
+    assert_int_equal(seteuid(65534), 0);
+    check_reading(&rig, 1, JP_MISSING, ENODEV);
+    check_reading(&rig, 1, JP_MISSING, EACCES);
+    assert_int_equal(seteuid(0), 0);
+    check_reading(&rig, 1, JP_GOOD, 0);
+    close_rig(&rig);
+}
+
 static void the_largest_limit_and_a_half_is_the_most_believed(void **state)
 {
     struct rig rig;
@@ -176,6 +330,10 @@ int main(void)
         ON_A_TREE(a_part_is_named_after_its_packages_number_not_its_own),
         ON_A_TREE(a_zone_without_a_counter_is_left_out),
         ON_A_TREE(counters_for_root_alone_are_told_as_such),
+        cmocka_unit_test_teardown(a_counter_that_two_packages_tell_counts_once, stand_still),
+        cmocka_unit_test_teardown(what_is_not_proved_to_be_one_counter_is_two, stand_still),
+        ON_A_TREE(a_zone_that_comes_back_is_read_again),
+        ON_A_TREE(a_zone_that_comes_back_for_root_alone_says_so),
         ON_A_TREE(the_largest_limit_and_a_half_is_the_most_believed),
     };
 

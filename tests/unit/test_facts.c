@@ -6,7 +6,7 @@
 #include "machine.h"
 #include "power_mode.h"
 
-static struct jp_site site = {root};
+static struct jp_site site = {.root = root};
 
 #define CORE(implementer, part)                                                                                        \
     "processor\t: 0\nmodel name\t: ARMv8 Processor rev 1 (v8l)\nCPU implementer\t: " implementer                       \
@@ -197,6 +197,42 @@ static void see(void *context, char *line)
     snprintf(seen[seen_count++ % 16], sizeof seen[0], "%.7s", line);
 }
 
+static void put_gpu(int bus, const char *text)
+{
+    char path[128];
+
+    snprintf(path, sizeof path, "/proc/driver/nvidia/gpus/0000:%02x:00.0/information", (unsigned)bus);
+    put(path, text);
+}
+
+static void graphics_cards_are_counted_and_named(void **state)
+{
+    (void)state;
+    put("/proc/cpuinfo", "processor\t: 0\nmodel name\t: Intel(R) N100\n");
+    discover();
+    assert_int_equal(plan.run.facts.gpu_count, -1);
+    assert_string_equal(plan.run.facts.gpu_name, "");
+    jp_plan_close(&plan);
+    put_gpu(1, "Model: \t\t NVIDIA A2\nIRQ:   \t\t 128\nGPU UUID: \t GPU-1\n");
+    put_gpu(2, "Model: \t\t NVIDIA A2\n");
+    discover();
+    assert_int_equal(plan.run.facts.gpu_count, 2);
+    assert_string_equal(plan.run.facts.gpu_name, "NVIDIA A2");
+    jp_plan_close(&plan);
+    put_gpu(3, "Model: \t\t NVIDIA L4, 24 GB\n");
+    put_gpu(4, "Model: \t\t NVIDIA A2\n");
+    put_gpu(16, "");
+    discover();
+    assert_int_equal(plan.run.facts.gpu_count, 5);
+    assert_string_equal(plan.run.facts.gpu_name, "NVIDIA A2, NVIDIA L4, 24 GB, NVIDIA A2");
+    jp_plan_close(&plan);
+    put("/proc/device-tree/compatible", "nvidia,p3701-0000"); // the profile's own, whatever a file says
+    discover();
+    assert_int_equal(plan.run.facts.gpu_count, 1);
+    assert_null(strstr(plan.run.facts.gpu_name, "A2"));
+    jp_plan_close(&plan);
+}
+
 static void lines_of_any_length_come_one_by_one(void **state)
 {
     static char text[20000];
@@ -231,6 +267,7 @@ int main(void)
         WITH_ROOT(a_status_that_makes_no_sense_is_no_mode),
         WITH_ROOT(memory_that_no_machine_has_is_unknown),
         WITH_ROOT(a_file_without_an_end_has_one),
+        WITH_ROOT(graphics_cards_are_counted_and_named),
         WITH_ROOT(lines_of_any_length_come_one_by_one),
     };
 

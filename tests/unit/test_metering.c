@@ -30,6 +30,7 @@ static struct fake_chip *chip_state = &chip;
 static struct jp_config config;
 static struct jp_plan *plan;
 static volatile sig_atomic_t stop;
+static bool opens_as_root;
 static int64_t windows_to_go_ns;
 static int window_ms, interval_ms, ends_with;
 static struct jp_arrivals *arrivals;
@@ -133,6 +134,7 @@ static void live(uint64_t id, int64_t seconds)
                                    .config = &config,
                                    .arrivals = arrivals,
                                    .plan = plan,
+                                   .opens_as_root = opens_as_root,
                                    .stop = &stop};
 
     memset(plan, 0, sizeof *plan);
@@ -427,6 +429,32 @@ static void watchdog_hears_of_the_loop_however_seldom_it_samples(void **state)
     close(manager);
 }
 
+// The counter goes away after 2 s and comes back after 5 s, for root alone.
+static int denied(struct fake_chip *self, int index, int64_t t_ns, int64_t *value)
+{
+    int64_t age_ns = t_ns - START;
+
+    steady(self, index, t_ns, value);
+    if (index != 1 || age_ns < 2 * JP_NS_PER_S)
+        return 0;
+    return age_ns < 5 * JP_NS_PER_S ? ENODEV : EACCES;
+}
+
+static void begins_anew_for_what_only_root_may_open_where_that_helps(void **state)
+{
+    (void)state;
+    chip.value = denied;
+    live(1, 60);
+    assert_true(clk.now_ns >= START + 60 * JP_NS_PER_S);
+    clk = fake_clock_at(START);
+    clk.on_wait = on_wait;
+    opens_as_root = true;
+    ends_with = JP_METERING_MORE;
+    live(2, 60);
+    opens_as_root = false;
+    assert_true(clk.now_ns < START + 30 * JP_NS_PER_S);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -437,6 +465,7 @@ int main(void)
         cmocka_unit_test_setup_teardown(more_sensors_close_the_run_and_the_next_goes_on, set_up, tear_down),
         cmocka_unit_test_setup_teardown(nothing_is_allocated_after_the_first_sample, set_up, tear_down),
         cmocka_unit_test_setup_teardown(one_wake_up_a_tick, set_up, tear_down),
+        cmocka_unit_test_setup_teardown(begins_anew_for_what_only_root_may_open_where_that_helps, set_up, tear_down),
         cmocka_unit_test_setup_teardown(watchdog_hears_of_the_loop_however_seldom_it_samples, set_up, tear_down),
     };
 

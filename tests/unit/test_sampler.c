@@ -501,6 +501,51 @@ static void bad_channel_backs_off_alone_and_is_reported_on_edges(void **state)
     assert_in_range(sampler.tracks[1].errors, 5, 20);
 }
 
+static int64_t second_comes_back_for_root(int index, double s, int *error)
+{
+    if (index == 1 && s > 10 && s < 200)
+        *error = s < 20 ? ENODEV : EACCES;
+    return 5000000;
+}
+
+static void what_was_read_and_may_not_be_opened_again_is_told_once_more(void **state)
+{
+    static const enum jp_kind kinds[] = {JP_ENERGY, JP_ENERGY};
+
+    (void)state;
+    set_up(kinds, 2);
+    script = second_comes_back_for_root;
+    begin();
+    for (int k = 0; k < 300; k++)
+        assert_int_equal(next().channels[0].covered_ms, 1000);
+    assert_int_equal(note_count, 3);
+    assert_true(notes[0].what == JP_NOTE_FAILING && notes[0].error == ENODEV);
+    assert_true(notes[1].what == JP_NOTE_DENIED && notes[1].channel == 1);
+    assert_true(notes[2].what == JP_NOTE_BACK && notes[2].channel == 1);
+}
+
+static int64_t second_was_never_open(int index, double s, int *error)
+{
+    (void)s;
+    if (index == 1)
+        *error = EACCES;
+    return 5000000;
+}
+
+static void what_was_never_read_fails_as_all_do(void **state)
+{
+    static const enum jp_kind kinds[] = {JP_ENERGY, JP_ENERGY};
+
+    (void)state;
+    set_up(kinds, 2);
+    script = second_was_never_open;
+    begin();
+    for (int k = 0; k < 300; k++)
+        next();
+    assert_int_equal(note_count, 1);
+    assert_true(notes[0].what == JP_NOTE_FAILING && notes[0].error == EACCES);
+}
+
 static void r1_polls_a_small_counter_often_enough(void **state)
 {
     (void)state;
@@ -843,6 +888,79 @@ static void a_gauge_before_the_rails_of_its_chip_rests_alone(void **state)
     assert_in_range(chip.reads[0], 3, 5);
 }
 
+// Two chips on one bus and a third elsewhere. From 5 s to 60 s each transfer of those that hang takes a second.
+static int hanging;                      // how many of the chips
+static int64_t neighbour_ns, longest_ns; // the last rail of the second chip: last read, and the longest time without
+
+static int hangs(struct fake_chip *self, int index, int64_t t_ns, int64_t *value)
+{
+    if (*(int *)self->context == 1 && index == 3) {
+        longest_ns = t_ns - neighbour_ns > longest_ns && neighbour_ns ? t_ns - neighbour_ns : longest_ns;
+        neighbour_ns = t_ns;
+    }
+    if (t_ns > START + 5 * S && t_ns < START + 60 * S && *(int *)self->context < hanging)
+        self->clock->now_ns += S;
+    *value = 5000000;
+    return 0;
+}
+
+static void begin_with_buses(struct fake_chip chips[3])
+{
+    static const enum jp_kind kinds[] = {JP_POWER, JP_POWER, JP_POWER, JP_POWER, JP_POWER, JP_POWER};
+    static struct fake_chip *states[3];
+    static int numbers[3] = {0, 1, 2};
+
+    set_up(kinds, 6);
+    run.gauge_count = 2;
+    sampler.source_count = 3;
+    for (int i = 0; i < 3; i++) {
+        chips[i] = (struct fake_chip){.clock = &clk, .count = i < 2 ? 4 : 1, .value = hangs, .context = &numbers[i]};
+        states[i] = &chips[i];
+        sampler.sources[i] = (struct jp_sampler_source){
+            .driver = &fake_driver, .state = &states[i], .count = chips[i].count, .bus = i < 2 ? 1 : 2};
+        for (int k = 0; k < chips[i].count; k++) {
+            bool gauge = i < 2 && k == 0;
+
+            chips[i].info[k].kind = gauge ? JP_GAUGE : JP_POWER;
+            sampler.sources[i].channel[k] = gauge ? -1 : i < 2 ? 3 * i + k - 1 : 6;
+            sampler.sources[i].gauge[k] = gauge ? i : -1;
+        }
+    }
+    run.channels[6] = run.channels[0];
+    run.channel_count = 7;
+    begin();
+}
+
+static void a_bus_that_hangs_makes_no_hole_elsewhere(void **state)
+{
+    struct fake_chip chips[3];
+
+    (void)state;
+    for (hanging = 1; hanging <= 2; hanging++) {
+        int64_t holes[7] = {0};
+        struct jp_window w;
+
+        neighbour_ns = longest_ns = 0;
+        begin_with_buses(chips);
+        while (clk.now_ns < START + 60 * S) {
+            w = next();
+            for (int i = 0; i < 7; i++)
+                holes[i] += w.channels[i].covered_ms < w.span_ms;
+        }
+        assert_int_equal(holes[6], 0);
+        assert_true(hanging > 1 || longest_ns < 2 * S);
+        for (int i = 0; i < 6; i++)
+            if (i >= 3 * hanging)
+                assert_int_equal(holes[i], 0); // the other chip of that bus
+            else
+                assert_in_range(holes[i], 3, 56);
+        while (clk.now_ns < START + 190 * S)
+            w = next();
+        for (int i = 0; i < 7; i++)
+            assert_int_equal(w.channels[i].covered_ms, 1000);
+    }
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -861,6 +979,8 @@ int main(void)
         cmocka_unit_test(suspend_belongs_to_its_window_and_costs_powers_their_coverage),
         cmocka_unit_test(steps_of_the_wall_clock_change_nothing),
         cmocka_unit_test(bad_channel_backs_off_alone_and_is_reported_on_edges),
+        cmocka_unit_test(what_was_read_and_may_not_be_opened_again_is_told_once_more),
+        cmocka_unit_test(what_was_never_read_fails_as_all_do),
         cmocka_unit_test(r1_polls_a_small_counter_often_enough),
         cmocka_unit_test(slow_chip_is_read_less_often_and_that_is_said_once),
         cmocka_unit_test(models_and_counters_wake_once_a_window),
@@ -875,6 +995,7 @@ int main(void)
         cmocka_unit_test(the_least_number_is_wild),
         cmocka_unit_test(a_gauge_that_hangs_rests_and_is_unknown_meanwhile),
         cmocka_unit_test(a_gauge_before_the_rails_of_its_chip_rests_alone),
+        cmocka_unit_test(a_bus_that_hangs_makes_no_hole_elsewhere),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);

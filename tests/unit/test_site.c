@@ -28,7 +28,7 @@ static void make_link(const char *path, const char *target)
 static void a_path_stays_below_the_root(void **state)
 {
     static const char *const climbing[] = {"/..", "/../etc", "/sys/../../etc", "/sys/..", "etc", ""};
-    const struct jp_site at = {"/tree"};
+    const struct jp_site at = {.root = "/tree"};
     char out[16];
 
     (void)state;
