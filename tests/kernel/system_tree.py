@@ -61,6 +61,7 @@ def make(home):
                 raise SystemExit("kernel rig: debootstrap needs root")
             pool, tree = os.path.join(home, "debian", "bootstrap"), f"{folder}/tree"
             os.makedirs(pool, exist_ok=True)
+            os.environ["DPKG_FORCE"] = "unsafe-io"  # a tree that is lost is made again
             run("debootstrap", "--variant=minbase", "--arch=amd64", f"--cache-dir={pool}", f"--include={PACKAGES}", "bookworm",
                 tree, kernel.debian.mirror())
             set_up(tree)

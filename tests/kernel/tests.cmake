@@ -13,6 +13,8 @@ endfunction()
 
 jp_kernel_test(guest arm64 amd64)
 jp_kernel_test(late arm64 amd64)
+jp_kernel_test(clocks arm64 amd64)
+jp_kernel_test(service amd64)
 jp_kernel_test(power_supply arm64 amd64)
 jp_kernel_test(ina3221_i2c arm64 amd64)
 jp_kernel_test(energy arm64 amd64)
