@@ -21,7 +21,6 @@ HERE = os.path.dirname(os.path.abspath(__file__))
 HOME = os.environ.get("KERNEL_HOME") or os.path.join(HERE, "..", "..", "build-kernel")
 ARCH = os.environ.get("KERNEL_ARCH", "arm64")
 TOOLS = {"arm64": "aarch64-linux-gnu-", "amd64": ""}[ARCH]
-BOOT_S = 120  # a machine under load; a quiet one takes 2 to 5 s
 ALWAYS = ("virtio_mmio", "virtio_pci", "virtio_console")
 QEMU = {
     "arm64": ("qemu-system-aarch64", "-M", "virt", "-cpu", "cortex-a57"),
@@ -50,8 +49,8 @@ def release():
     return next(name for name in os.listdir(made(ARCH, "image", "lib", "modules")))
 
 
-def initramfs(folder, names, program):
-    """A cpio archive of what the guest needs. The modules by name, and those they need."""
+def initramfs(folder, names, program, init="guest_init", rig=None):
+    """A cpio archive of what the guest needs. The modules by name, and those they need; `rig` a folder that becomes /rig."""
     root = os.path.join(folder, "root")
     for name in ("bin", "dev", "proc", "sys", "tmp", "run", "etc", "var/lib", "mnt"):
         os.makedirs(os.path.join(root, name))
@@ -59,7 +58,9 @@ def initramfs(folder, names, program):
     shutil.copy(made(ARCH, program, "joulepost.stripped"), f"{root}/bin/joulepost")
     for name in os.listdir(made(ARCH, "programs")):
         shutil.copy(made(ARCH, "programs", name), f"{root}/bin")
-    shutil.copy(os.path.join(HERE, "guest_init"), f"{root}/init")
+    shutil.copy(os.path.join(HERE, init), f"{root}/init")
+    if rig:
+        shutil.copytree(rig, f"{root}/rig")
     os.chmod(f"{root}/init", 0o755)
     for name, text in (("passwd", PASSWD), ("group", GROUP), ("machine-id", "0123456789abcdef0123456789abcdef\n")):
         with open(f"{root}/etc/{name}", "w", encoding="ascii") as file:
@@ -86,6 +87,8 @@ def initramfs(folder, names, program):
 class Guest:
     """Boots at once. `modules` are loaded in order ("NAME KEY=VALUE..."), `extra_modules` only put there for modprobe();
     `dtsi` is a part of tests/kernel for the device tree (arm64); `program` the agent's build; `qemu` more arguments."""
+
+    boot_s = 120  # of a machine under load; a quiet one takes 2 to 5 s
 
     def __init__(self, modules=(), dtsi=None, extra_modules=(), memory_mb=256, append="", program="agent", qemu=(), boot=None):
         self.folder = tempfile.mkdtemp(prefix="joulepost-kernel-")
@@ -129,7 +132,7 @@ class Guest:
                                         stderr=subprocess.PIPE, preexec_fn=die_with_parent)
         self.hand = socket.socket(socket.AF_UNIX)
         eventually(lambda: self.alive() and self.hand.connect_ex(f"{self.folder}/hand") == 0, 20, "QEMU made no socket")
-        self.hand.settimeout(BOOT_S)
+        self.hand.settimeout(self.boot_s)
         self.file = self.hand.makefile("rb")
         self.expect(lambda: self.file.readline() == b"ready\n")
 
