@@ -19,8 +19,8 @@ NO_SENSOR = ("replay", "cpu_load", "gpu_load", "cpu_freq", "gpu_freq", "thermal"
 
 
 def drivers():
-    with open(os.path.join(TREE, "drivers", "drivers.c"), encoding="utf-8") as file:
-        return [name for name in re.findall(r"&jp_driver_(\w+)", file.read()) if name not in NO_SENSOR]
+    with open(os.path.join(TREE, "drivers", "drivers.h"), encoding="utf-8") as file:
+        return [name for name in re.findall(r"EACH\((\w+)\)", file.read()) if name not in NO_SENSOR]
 
 
 def main():
