@@ -315,8 +315,6 @@ int jp_metering_run(const struct jp_metering *metering)
         } else {
             jp_notify_state(meter->notify_fd, "STOPPING=1");
         }
-        if (metering->pins)
-            jp_pins_close(metering->pins);
         if (meter->record.gone) {
             jp_log_error("%s was emptied or removed: beginning anew", metering->config->paths_hot);
             rc = -ESTALE;

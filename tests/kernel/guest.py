@@ -1,5 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
 """A guest: Debian's kernel in QEMU (software emulation), a small initramfs, and a hand that runs commands in it."""
+import ctypes
 import json
 import os
 import re
@@ -20,7 +21,6 @@ HERE = os.path.dirname(os.path.abspath(__file__))
 HOME = os.environ.get("KERNEL_HOME") or os.path.join(HERE, "..", "..", "build-kernel")
 ARCH = os.environ.get("KERNEL_ARCH", "arm64")
 TOOLS = {"arm64": "aarch64-linux-gnu-", "amd64": ""}[ARCH]
-BOOT_S = 120  # a machine under load; a quiet one takes 2 to 5 s
 ALWAYS = ("virtio_mmio", "virtio_pci", "virtio_console")
 QEMU = {
     "arm64": ("qemu-system-aarch64", "-M", "virt", "-cpu", "cortex-a57"),
@@ -40,12 +40,17 @@ def made(*parts):
     return os.path.abspath(path)
 
 
+def die_with_parent():
+    """A test that is killed leaves no machine behind (prctl(2), PR_SET_PDEATHSIG)."""
+    ctypes.CDLL(None).prctl(1, signal.SIGKILL)
+
+
 def release():
     return next(name for name in os.listdir(made(ARCH, "image", "lib", "modules")))
 
 
-def initramfs(folder, names, program):
-    """A cpio archive of what the guest needs. The modules by name, and those they need."""
+def initramfs(folder, names, program, init="guest_init", rig=None):
+    """A cpio archive of what the guest needs. The modules by name, and those they need; `rig` a folder that becomes /rig."""
     root = os.path.join(folder, "root")
     for name in ("bin", "dev", "proc", "sys", "tmp", "run", "etc", "var/lib", "mnt"):
         os.makedirs(os.path.join(root, name))
@@ -53,7 +58,9 @@ def initramfs(folder, names, program):
     shutil.copy(made(ARCH, program, "joulepost.stripped"), f"{root}/bin/joulepost")
     for name in os.listdir(made(ARCH, "programs")):
         shutil.copy(made(ARCH, "programs", name), f"{root}/bin")
-    shutil.copy(os.path.join(HERE, "guest_init"), f"{root}/init")
+    shutil.copy(os.path.join(HERE, init), f"{root}/init")
+    if rig:
+        shutil.copytree(rig, f"{root}/rig")
     os.chmod(f"{root}/init", 0o755)
     for name, text in (("passwd", PASSWD), ("group", GROUP), ("machine-id", "0123456789abcdef0123456789abcdef\n")):
         with open(f"{root}/etc/{name}", "w", encoding="ascii") as file:
@@ -80,6 +87,8 @@ def initramfs(folder, names, program):
 class Guest:
     """Boots at once. `modules` are loaded in order ("NAME KEY=VALUE..."), `extra_modules` only put there for modprobe();
     `dtsi` is a part of tests/kernel for the device tree (arm64); `program` the agent's build; `qemu` more arguments."""
+
+    boot_s = 120  # of a machine under load; a quiet one takes 2 to 5 s
 
     def __init__(self, modules=(), dtsi=None, extra_modules=(), memory_mb=256, append="", program="agent", qemu=(), boot=None):
         self.folder = tempfile.mkdtemp(prefix="joulepost-kernel-")
@@ -120,11 +129,10 @@ class Guest:
         if os.path.exists(f"{self.folder}/hand"):  # the QEMU that dumped its tree left it
             os.remove(f"{self.folder}/hand")
         self.process = subprocess.Popen(self.command, stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL,
-                                        stderr=subprocess.PIPE)
+                                        stderr=subprocess.PIPE, preexec_fn=die_with_parent)
         self.hand = socket.socket(socket.AF_UNIX)
-        eventually(lambda: self.alive() and os.path.exists(f"{self.folder}/hand"), 20, "QEMU made no socket")
-        self.hand.connect(f"{self.folder}/hand")
-        self.hand.settimeout(BOOT_S)
+        eventually(lambda: self.alive() and self.hand.connect_ex(f"{self.folder}/hand") == 0, 20, "QEMU made no socket")
+        self.hand.settimeout(self.boot_s)
         self.file = self.hand.makefile("rb")
         self.expect(lambda: self.file.readline() == b"ready\n")
 

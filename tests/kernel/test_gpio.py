@@ -58,7 +58,7 @@ class Gpio:
     def setUpClass(cls):
         cls.guest = Guest(modules=["gpio-sim"], program=cls.PROGRAM)
         cls.addClassCleanup(cls.guest.close)
-        cls.guest.run("mount -t configfs none /sys/kernel/config")  # a module, loaded with gpio-sim
+        cls.guest.run(f"test -d {CONFIGFS} || mount -t configfs none /sys/kernel/config")  # a module, loaded with gpio-sim
 
     def chip(self, name, label, **more):
         chip = Chip(self.guest, name, label, **more)
@@ -180,6 +180,7 @@ class Gpio:
         chip = self.chip("storm", "storm")
         agent = self.agent([{"chip": "storm", "line": 1, "use": "marker", "task": "burst"}])
         chip.pull(1, count, gap_us)
+        eventually(lambda: agent.live()["task"] is None, 60, "the line is off")  # a last edge that was dropped is found by the level
         agent.wait_windows(agent.live()["seq"] + 4)
         self.assertEqual(agent.stop(), 0, agent.log())
         tasks = [one["detail"] for one in self.events(agent, "task")]
@@ -230,29 +231,23 @@ class Gpio:
         self.proved("busy, missing, beyond the end, two of a label: one clear line each, and the agent goes on")
 
     def test_a_chip_that_goes_and_comes_back(self):
-        chip = self.chip("loose", "loose")
-        agent = self.agent([{"chip": "loose", "line": 0, "use": "marker", "task": "job"}, {"chip": "loose", "line": 1, "use": "alert"},
-                            {"chip": "loose", "line": 2, "use": "led"}])
-        chip.pull(0, 1)
-        eventually(lambda: agent.live()["task"] == "job", 30, "the task does not start")
-        chip.live(False)
-        eventually(lambda: agent.log().count("no such GPIO chip") == 3, 60, lambda: f"not told: {agent.log()}")
-        seq = agent.live()["seq"]
-        agent.wait_windows(seq + 4)
-        self.assertEqual(agent.live()["task"], "job", "nobody has said that it ended")
-        chip.live(True)
-        eventually(lambda: agent.log().count("it is here now") == 3, 60, lambda: f"not found: {agent.log()}")
-        eventually(lambda: agent.live()["task"] is None, 30, "the line is off now")
-        eventually(lambda: chip.value(2) == "1", 30, "the LED stays off")
-        chip.pull(0, 2, 50000)
-        chip.pull(1, 2, 50000)
-        eventually(lambda: len(self.events(agent, "over_current", agent.hot)) >= 1, 30, "no alert")
-        agent.stop()
-        tasks = [(one["detail"]["action"], one["detail"]["by"]) for one in self.events(agent, "task")]
-        self.assertEqual(tasks, [("start", "edge"), ("stop", "level"), ("start", "edge"), ("stop", "edge")])
+        # An output: of a chip that goes the kernel frees interrupts in use too, and oopses sooner or later (docs/drivers.md).
+        loose, fixed = self.chip("loose", "loose"), self.chip("fixed", "fixed")
+        agent = self.agent([{"chip": "loose", "line": 2, "use": "led"}, {"chip": "fixed", "line": 0, "use": "marker", "task": "job"}])
+        eventually(lambda: loose.value(2) == "1", 30, "the LED stays off")
+        loose.live(False)
+        eventually(lambda: agent.log().count("no such GPIO chip") == 1, 60, lambda: f"not told: {agent.log()}")
+        fixed.pull(0, 1)
+        eventually(lambda: agent.live()["task"] == "job", 30, "the other chip's line does not work")
+        loose.live(True)
+        eventually(lambda: loose.value(2) == "1", 60, lambda: f"not found: {agent.log()}")
+        self.assertEqual(agent.log().count("it is here now"), 1)
+        fixed.pull(0, -1)
+        self.assertEqual(agent.stop(), 0, agent.log())
+        self.assertEqual([one["detail"]["action"] for one in self.events(agent, "task")], ["start", "stop"])
         windows = agent.dump()
         self.assertEqual([one["seq"] for one in windows], list(range(len(windows))))
-        self.proved("a chip that is unbound while in use: told, the agent goes on, found again")
+        self.proved("a chip that is removed while in use: told, the agent goes on, found again")
 
     def test_a_user_who_may_not_open_the_chip(self):
         self.chip("locked", "locked")

@@ -121,21 +121,21 @@ class Reading(Counters):
         self.assertGreaterEqual(after["package-1"] - before["package-1"], 8 * 1234567)
 
     def test_wraps_between_two_reads_of_a_window(self):
-        """A counter of 30 J under 20 W, where up to 30 W are believed: it is read twice as often as it could go round."""
-        self.load(range_uj=30000000, max_power_uw=20000000)
-        agent = self.begin(**{"sampling.window_ms": 2000})
+        """A counter of 60 J under 25 W, where up to 30 W are believed: it is read twice as often as it could go round."""
+        self.load(range_uj=60000000, max_power_uw=20000000)
+        agent = self.begin(**{"sampling.window_ms": 4000})
         before = self.state()
         for key in ("package-0", "package-1"):
-            self.tell("power", key, 20000000)
-        eventually(lambda: self.state()["package-1"] - before["package-1"] > 130000000, 60, "the counter does not go on")
+            self.tell("power", key, 25000000)
+        eventually(lambda: self.state()["package-1"] - before["package-1"] > 250000000, 60, "the counter does not go on")
         for key in ("package-0", "package-1"):
             self.tell("power", key, 0)
         self.pass_windows(agent, 2)
         after = self.state()
         windows = self.end(agent)
         self.check_exact(windows, before, after)
-        self.check_covered(windows)
-        self.guest.proved("rapl_powercap", "four wraps of a 30 J counter in windows longer than one, exact")
+        self.check_covered(windows, {"package-0", "package-1"})  # those at rest may be unsure after a stall of 2 s
+        self.guest.proved("rapl_powercap", "four wraps of a 60 J counter in windows longer than one, exact")
 
     def test_a_counter_too_small_to_be_told_is_not_guessed(self):
         """0.1 J goes round in 3.3 ms at what is believed: nobody can say how often it did."""
@@ -147,7 +147,7 @@ class Reading(Counters):
         self.assertIn("a counter may wrap faster than it can be read", agent.log())
         self.assertEqual(self.holes(windows, "package-0"), {"reset"})
         for window in windows:  # what two passes close together tell is right, and no more is said than that
-            self.assertLessEqual(window["energy_mj"]["package-0"] or 0, 20 * window["covered_ms"]["package-0"] + 200)
+            self.assertLessEqual(window["energy_mj"]["package-0"] or 0, 20 * window["covered_ms"].get("package-0", window["span_ms"]) + 200)
 
     def test_a_reset_adds_nothing_and_is_told(self):
         self.load()
@@ -178,7 +178,7 @@ class Reading(Counters):
         self.tell("add", "package-1", 3000000)
         self.pass_windows(agent, 6)
         self.assertIn("package-1: reading fails (Invalid argument)", agent.log())
-        self.assertRegex(self.guest.run("joulepost probe"), r"! package-1: .*\n.*driver cannot\s+read it \(EINVAL\)")
+        self.assertRegex(self.guest.run("joulepost probe"), r"! package-1: .*,\s+or\s+its\s+driver\s+cannot\s+read\s+it\s+\(EINVAL\)")
         self.tell("fail", "package-1", 0)
         eventually(lambda: "package-1: reading works again" in agent.log(), 30, agent.log)
         self.pass_windows(agent)

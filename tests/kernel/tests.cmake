@@ -13,6 +13,9 @@ endfunction()
 
 jp_kernel_test(guest arm64 amd64)
 jp_kernel_test(rapl amd64) # arm64 has no powercap: CONFIG_POWERCAP is not set in Debian's
+jp_kernel_test(late arm64 amd64)
+jp_kernel_test(clocks arm64 amd64)
+jp_kernel_test(service amd64)
 jp_kernel_test(power_supply arm64 amd64)
 jp_kernel_test(ina3221_hwmon arm64 amd64)
 jp_kernel_test(ina3221_i2c arm64 amd64)

@@ -504,7 +504,7 @@ static void slow_lines_take_turns_and_little_time(void **state)
 static void problems_are_told_and_our_own_hold_is_none(void **state)
 {
     static struct jp_plan plan;
-    struct jp_site site = {""};
+    struct jp_site site = {.root = ""};
 
     (void)state;
     for (int i = 0; i < 4; i++)
