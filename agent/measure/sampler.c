@@ -145,7 +145,7 @@ static void blame(struct jp_sampler *sampler, struct jp_sampler_source *source)
     int64_t every_ns = jp_later(sampler->window_ns, source->driver->min_period_ms * JP_NS_PER_MS); // of gauges
     int last = -1;
 
-    sampler->hung_bus = source->bus;
+    sampler->hung_bus = sampler->last_bus = source->bus;
     sampler->first_source = (int)(source - sampler->sources + 1) % sampler->source_count;
     for (int i = 0; i < source->count; i++)
         if (source->channel[i] >= 0 &&
@@ -186,11 +186,15 @@ static void read_source(struct jp_sampler *sampler, struct jp_sampler_source *so
 
 static void read_all(struct jp_sampler *sampler)
 {
-    int first = sampler->first_source;
+    int first = sampler->first_source, last_bus = sampler->last_bus, count = sampler->source_count;
 
     sampler->hung_bus = 0;
-    for (int i = 0; i < sampler->source_count; i++)
-        read_source(sampler, &sampler->sources[(first + i) % sampler->source_count]);
+    for (int i = 0; i < 2 * count; i++) {
+        struct jp_sampler_source *source = &sampler->sources[(first + i) % count];
+
+        if ((last_bus > 0 && source->bus == last_bus) == (i >= count))
+            read_source(sampler, source);
+    }
 }
 
 static void take_all(struct jp_sampler *sampler)

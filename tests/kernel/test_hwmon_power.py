@@ -92,7 +92,7 @@ class DeviceTree(Chips, unittest.TestCase):
         self.milliwatts = {"VIN": ina238_mw(0x0123ab, 2), "CVB_ATX_12V": ina219_mw(0x0321, 2), "ina226-46.1": ina226_mw(0x0456, 5)}
 
     def test_labels_and_shunts_of_the_device_tree(self):
-        self.assertEqual(self.guest.read("/sys/bus/i2c/drivers/ina238/*-0044/hwmon/hwmon*/label".replace("*", "?")), "VIN")
+        self.assertEqual(self.guest.run("cat /sys/bus/i2c/drivers/ina238/*-0044/hwmon/hwmon*/label"), "VIN")
         self.measure(self.milliwatts)
         self.guest.proved("hwmon_power", "names by the device-level label (Thor's VIN), shunts of the device tree")
 

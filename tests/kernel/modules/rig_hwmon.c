@@ -10,7 +10,7 @@ static long values[3]; // power1, power2, energy3; kept over an unbind
 
 static umode_t is_visible(const void *data, enum hwmon_sensor_types type, u32 attr, int channel)
 {
-    return 0444;
+    return type == hwmon_energy && channel < 2 ? 0 : 0444; // the list ends with the first that has nothing
 }
 
 static int read(struct device *dev, enum hwmon_sensor_types type, u32 attr, int channel, long *value)
@@ -28,7 +28,7 @@ static int read_string(struct device *dev, enum hwmon_sensor_types type, u32 att
 static const struct hwmon_ops ops = {.is_visible = is_visible, .read = read, .read_string = read_string};
 static const struct hwmon_channel_info *info[] = {
     HWMON_CHANNEL_INFO(power, HWMON_P_INPUT | HWMON_P_LABEL, HWMON_P_AVERAGE),
-    HWMON_CHANNEL_INFO(energy, 0, 0, HWMON_E_INPUT),
+    HWMON_CHANNEL_INFO(energy, HWMON_E_INPUT, HWMON_E_INPUT, HWMON_E_INPUT),
     NULL,
 };
 static const struct hwmon_chip_info chip = {.ops = &ops, .info = info};
