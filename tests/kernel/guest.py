@@ -82,7 +82,7 @@ class Guest:
     """Boots at once. `modules` are loaded in order ("NAME KEY=VALUE..."), `extra_modules` only put there for modprobe();
     `dtsi` is a part of tests/kernel for the device tree (arm64); `program` the agent's build; `qemu` more arguments."""
 
-    boot_s = 120  # of a machine under load; a quiet one takes 2 to 5 s
+    boot_s, command_s = 120, 60  # of a machine under load; a quiet one boots in 2 to 5 s
 
     def __init__(self, modules=(), dtsi=None, extra_modules=(), memory_mb=256, append="", program="agent", qemu=(), boot=None):
         self.folder = tempfile.mkdtemp(prefix="joulepost-kernel-")
@@ -151,16 +151,16 @@ class Guest:
             return ""
 
     # Commands ---------------------------------------------------------------------------------
-    def try_run(self, command, seconds=60):
+    def try_run(self, command, seconds=None):
         """(status, what it printed), white space at the end cut."""
         text = command.encode()
-        self.hand.settimeout(seconds)
+        self.hand.settimeout(seconds or self.command_s)
         self.expect(lambda: self.hand.sendall(b"%d\n%s" % (len(text), text)) is None)
         head = self.expect(self.file.readline)
         status, length = (int(word) for word in head.split())
         return status, self.expect(lambda: (self.file.read(length) if length else b"") + b" ").decode(errors="replace").rstrip()
 
-    def run(self, command, seconds=60):
+    def run(self, command, seconds=None):
         status, out = self.try_run(command, seconds)
         if status:
             raise AssertionError(f"in the guest: {command}: status {status}: {out}")
