@@ -152,7 +152,8 @@ static const struct reason {
     {EBUSY, "a kernel driver took it (EBUSY)", "restart the service: it then reads the chip through that driver"},
     {ENOENT, "its file went away (ENOENT)", "load the sensor's kernel driver again, then restart the service"},
     {ENODEV, "its device went away (ENODEV)", "load the sensor's kernel driver again, then restart the service"},
-    {EINVAL, "its file holds no number", "look at the file with `cat`, and report it with `joulepost probe --json`"},
+    {EINVAL, "its file holds no number, or its driver cannot read it (EINVAL)",
+     "look at the file with `cat`, and report it with `joulepost probe --json`"},
     {ERANGE, "its number makes no sense", "look at the file with `cat`, and report it with `joulepost probe --json`"},
     {0, "a counter went back, or was read once only", "look again; if it stays, report it"},
 };

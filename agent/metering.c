@@ -148,14 +148,17 @@ static void append(struct meter *meter)
     meter->answers.window_ns = meter->in->clock->mono_ns(meter->in->clock);
 }
 
-// The next pass; a service manager that listens hears of the loop before it.
+// The next pass; GPIO edges, and a service manager that listens, are told before it.
 static int64_t until(const struct meter *meter)
 {
     const struct jp_clock *clock = meter->in->clock;
     int64_t next_ns = jp_sampler_next(&meter->sampler);
     int64_t alive_ns = meter->told ? clock->mono_ns(clock) + meter->alive_ns : INT64_MAX;
+    int64_t pins_ns = meter->in->pins ? jp_pins_next(meter->in->pins) : INT64_MAX;
 
-    return next_ns < alive_ns ? next_ns : alive_ns;
+    if (alive_ns < next_ns)
+        next_ns = alive_ns;
+    return next_ns < pins_ns ? next_ns : pins_ns;
 }
 
 static void loop(struct meter *meter)
@@ -168,7 +171,7 @@ static void loop(struct meter *meter)
         unsigned lines = pins ? jp_pins_poll(pins, meter->fds + count) : 0;
         int ready = clock->wait(clock, meter->fds, count + lines, until(meter));
 
-        if (ready > 0 && lines > 0)
+        if (ready >= 0 && pins)
             jp_pins_serve(pins, meter->fds + count, lines);
         if (ready > 0)
             jp_control_serve(&meter->control, meter->fds, count);
@@ -312,8 +315,6 @@ int jp_metering_run(const struct jp_metering *metering)
         } else {
             jp_notify_state(meter->notify_fd, "STOPPING=1");
         }
-        if (metering->pins)
-            jp_pins_close(metering->pins);
         if (meter->record.gone) {
             jp_log_error("%s was emptied or removed: beginning anew", metering->config->paths_hot);
             rc = -ESTALE;

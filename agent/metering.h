@@ -23,7 +23,7 @@ struct jp_metering {
     struct jp_arrivals *arrivals;      // looked at as often; NULL: sensors that come later are not seen
     struct jp_plan *plan;              // open sensors (discover.h)
     bool opens_as_root;                // who starts it again opens the sensors as root, which this process is no more
-    struct jp_pins *pins;              // open GPIO lines, closed at the end; NULL: none
+    struct jp_pins *pins;              // open GPIO lines; NULL: none
     const volatile sig_atomic_t *stop; // becomes non-zero: close the window, seal, return
 };
 

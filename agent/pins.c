@@ -11,7 +11,8 @@
 #define LOOK_NS (5 * JP_NS_PER_S)
 #define SLOW_NS (10 * JP_NS_PER_MS) // a line that takes longer is looked at less often: 1 % of the time at most
 #define QUIET_MS 5000               // as alarms.c
-#define BATCH 32                    // edges a wake-up, each may be a frame of the hot spool
+#define MORE_NS (2 * JP_NS_PER_MS)  // an edge that follows so soon is of the same burst
+#define BATCH 16                    // edges told a wake-up, each may be a frame of the hot spool
 // A line that flutters must neither fill the spool nor take the processor: 1024 edges at once, then 4 a second.
 #define ROOM 1024
 #define ROOM_EVERY_NS (JP_NS_PER_S / 4)
@@ -55,8 +56,12 @@ static uint64_t window_of(const struct jp_pins *pins, int64_t at_ms)
 // Telling -------------------------------------------------------------------------------------------
 static int tell(struct jp_pins *pins, int64_t at_ms, struct jp_event *event)
 {
+    int rc;
+
     event->boot_ms = at_ms;
-    return jp_record_event_at(pins->record, event);
+    rc = jp_record_event_at(pins->record, event);
+    pins->told |= rc == 0;
+    return rc;
 }
 
 static void tell_marker(struct jp_pins *pins, struct jp_pin *pin)
@@ -101,6 +106,13 @@ static void settle(struct jp_pins *pins, struct jp_pin *pin)
         tell_alert(pins, pin, false);
 }
 
+static void wake(struct jp_pins *pins)
+{
+    if (pins->told)
+        jp_record_wake(pins->record);
+    pins->told = false;
+}
+
 // Hearing -------------------------------------------------------------------------------------------
 static void mark(struct jp_pin *pin, bool on)
 {
@@ -128,21 +140,30 @@ static void change(struct jp_pins *pins, struct jp_pin *pin, bool on, int64_t at
     settle(pins, pin);
 }
 
-static void take(struct jp_pins *pins, struct jp_pin *pin, const struct jp_gpio_edge *edge)
+static void hear(struct jp_pins *pins, const struct jp_pin_heard *heard)
 {
-    int64_t at_ns = edge_boot_ns(pins, edge->t_ns);
+    struct jp_pin *pin = &pins->list[heard->pin];
 
     pin->doubted = false;
-    if (at_ns < pin->opened_ns)
+    if (heard->at_ns < pin->opened_ns)
         return;
-    pin->missed += edge->lost;
+    pin->missed += heard->lost;
     if (pin->use == JP_PIN_ALERT)
-        pin->pulses += edge->lost / 2;
-    else if (edge->on == pin->on) { // one between was lost, or a pulse was over before the kernel looked at the level
-        pin->missed += edge->lost > 0 ? 1 : 2;
+        pin->pulses += heard->lost / 2;
+    else if (heard->on == pin->on) { // one between was lost, or a pulse was over before the kernel looked at the level
+        pin->missed += heard->lost > 0 ? 1 : 2;
         return;
     }
-    change(pins, pin, edge->on, at_ns / JP_NS_PER_MS, "edge");
+    change(pins, pin, heard->on, heard->at_ns / JP_NS_PER_MS, "edge");
+}
+
+static void hear_some(struct jp_pins *pins, int max)
+{
+    for (; pins->heard_count > 0 && max > 0; max--) {
+        hear(pins, &pins->heard[pins->heard_first]);
+        pins->heard_first = (pins->heard_first + 1) % JP_PINS_HEARD_MAX;
+        pins->heard_count--;
+    }
 }
 
 // Lines come and go -----------------------------------------------------------------------------------
@@ -200,12 +221,14 @@ static void check(struct jp_pins *pins, struct jp_pin *pin)
     change(pins, pin, level > 0, boot_ms(pins), "level");
 }
 
+// Goes on where the last look stopped: every line has its turn, however slow others are.
 static void look(struct jp_pins *pins)
 {
     int64_t begun_ns = pins->clock->mono_ns(pins->clock), took_ns = 0;
+    int left = pins->count;
 
-    for (int i = 0; i < pins->count && took_ns < SLOW_NS; i++) {
-        struct jp_pin *pin = &pins->list[(pins->turn + (unsigned)i) % (unsigned)pins->count];
+    for (; left > 0 && took_ns < SLOW_NS; left--) {
+        struct jp_pin *pin = &pins->list[pins->looked++ % (unsigned)pins->count];
 
         if (pin->open)
             check(pins, pin);
@@ -213,8 +236,7 @@ static void look(struct jp_pins *pins)
             try(pins, pin);
         took_ns = pins->clock->mono_ns(pins->clock) - begun_ns;
     }
-    pins->turn++;
-    pins->look_ns = begun_ns + (took_ns > LOOK_NS / 100 ? 100 * took_ns : LOOK_NS);
+    pins->look_ns = begun_ns + (left > 0 || took_ns > LOOK_NS / 100 ? 100 * took_ns : LOOK_NS);
 }
 
 void jp_pins_open(struct jp_pins *pins, const struct jp_config *config)
@@ -238,6 +260,7 @@ void jp_pins_begin(struct jp_pins *pins)
 {
     for (int i = 0; i < pins->count; i++)
         settle(pins, &pins->list[i]);
+    wake(pins);
 }
 
 // The loop ----------------------------------------------------------------------------------------
@@ -256,9 +279,11 @@ unsigned jp_pins_poll(struct jp_pins *pins, struct pollfd *fds)
     return count;
 }
 
-static int serve(struct jp_pins *pins, struct jp_pin *pin, int max)
+// The kernel's first interface keeps 16 edges of a line: in a burst they are taken first and told when it pauses.
+static int take(struct jp_pins *pins, int index, int max)
 {
     struct jp_gpio_edge edges[JP_GPIO_EDGES_MAX];
+    struct jp_pin *pin = &pins->list[index];
     int count = pins->door->read(&pin->line, edges, max < pin->room ? max : pin->room);
 
     if (count < 0) {
@@ -266,7 +291,8 @@ static int serve(struct jp_pins *pins, struct jp_pin *pin, int max)
         return 0;
     }
     for (int i = 0; i < count; i++)
-        take(pins, pin, &edges[i]);
+        pins->heard[(pins->heard_first + pins->heard_count++) % JP_PINS_HEARD_MAX] =
+            (struct jp_pin_heard){edge_boot_ns(pins, edges[i].t_ns), edges[i].lost, (int16_t)index, edges[i].on};
     pin->room -= count;
     if (count > 0 && pin->room == 0)
         note(pins, pin, JP_PIN_NOISY);
@@ -275,15 +301,26 @@ static int serve(struct jp_pins *pins, struct jp_pin *pin, int max)
 
 void jp_pins_serve(struct jp_pins *pins, const struct pollfd *fds, unsigned count)
 {
-    int left = BATCH;
+    int taken = 0;
 
-    for (unsigned i = 0; i < count && left > 0; i++) {
+    for (unsigned i = 0; i < count; i++) {
         unsigned at = (pins->turn + i) % count;
+        int free = JP_PINS_HEARD_MAX - pins->heard_count;
 
-        if (fds[at].revents)
-            left -= serve(pins, &pins->list[pins->polled[at]], left);
+        if (fds[at].revents && free > 0)
+            taken += take(pins, pins->polled[at], free);
     }
     pins->turn++;
+    if (taken > 0)
+        pins->tell_ns = pins->clock->mono_ns(pins->clock) + MORE_NS;
+    if (pins->heard_count > JP_PINS_HEARD_MAX / 2 || pins->clock->mono_ns(pins->clock) >= pins->tell_ns)
+        hear_some(pins, BATCH);
+    wake(pins);
+}
+
+int64_t jp_pins_next(const struct jp_pins *pins)
+{
+    return pins->heard_count > 0 ? pins->tell_ns : INT64_MAX;
 }
 
 static void refill(struct jp_pins *pins)
@@ -300,6 +337,7 @@ void jp_pins_border(struct jp_pins *pins, bool well)
     if (pins->count == 0)
         return;
     refill(pins);
+    hear_some(pins, BATCH);
     for (int i = 0; i < pins->count; i++) {
         struct jp_pin *pin = &pins->list[i];
 
@@ -311,6 +349,7 @@ void jp_pins_border(struct jp_pins *pins, bool well)
     }
     if (pins->clock->mono_ns(pins->clock) >= pins->look_ns)
         look(pins);
+    wake(pins);
 }
 
 void jp_pins_close(struct jp_pins *pins)

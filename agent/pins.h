@@ -18,6 +18,8 @@
 
 #define JP_PINS_NO_GPIO "there is no GPIO below --root"
 
+#define JP_PINS_HEARD_MAX 512
+
 enum jp_pin_use { JP_PIN_MARKER, JP_PIN_ALERT, JP_PIN_LED };
 
 struct jp_pin {
@@ -37,6 +39,14 @@ struct jp_pin {
     int room;           // how many more edges are read before the line has to wait
 };
 
+// An edge that was taken from the kernel and is not told yet.
+struct jp_pin_heard {
+    int64_t at_ns; // BOOTTIME
+    unsigned lost;
+    int16_t pin;
+    bool on;
+};
+
 // What the top may want to say, on edges.
 struct jp_pin_note {
     enum { JP_PIN_FAILING, JP_PIN_BACK, JP_PIN_NOISY } what;
@@ -54,8 +64,13 @@ struct jp_pins {
     // State.
     struct jp_pin list[JP_GPIO_MAX];
     int count;
+    struct jp_pin_heard heard[JP_PINS_HEARD_MAX]; // a ring
+    int heard_first, heard_count;
+    int64_t tell_ns;         // MONOTONIC: not before, more may come
+    bool told;               // events were written, and post is to be woken
     int polled[JP_GPIO_MAX]; // index of each descriptor of the last jp_pins_poll
     unsigned turn;           // which is served first
+    unsigned looked;         // lines looked at so far
     int64_t look_ns;         // MONOTONIC of the next look
     int64_t room_ns;         // MONOTONIC of the last refill
 };
@@ -66,8 +81,10 @@ void jp_pins_open(struct jp_pins *pins, const struct jp_config *config);
 void jp_pins_begin(struct jp_pins *pins);
 // Fills `fds` (room for JP_GPIO_MAX) for the next wait; returns how many.
 unsigned jp_pins_poll(struct jp_pins *pins, struct pollfd *fds);
-// Serves what the wait found ready: a bounded number of edges.
+// Takes what the wait found ready, and tells a bounded number of edges once no more follow.
 void jp_pins_serve(struct jp_pins *pins, const struct pollfd *fds, unsigned count);
+// MONOTONIC: when the next wait has to end to tell what was taken; INT64_MAX: nothing was.
+int64_t jp_pins_next(const struct jp_pins *pins);
 // Once a window: what waits, and every few seconds a look at all lines. An LED is on while `well`.
 void jp_pins_border(struct jp_pins *pins, bool well);
 // LEDs go off; all lines are released.

@@ -23,11 +23,6 @@ static int64_t real_ms(const struct jp_record *record)
     return record->clock->real_ns(record->clock) / JP_NS_PER_MS;
 }
 
-static void wake(const struct jp_record *record)
-{
-    jp_notify_wake(record->notify_fd, record->wake_path); // nobody may be listening
-}
-
 // Frames ------------------------------------------------------------------------------------------
 static int append(struct jp_record *record, uint8_t type, int size)
 {
@@ -72,7 +67,7 @@ static int put_gaps(struct jp_record *record)
         appended++;
     }
     if (appended > 0)
-        wake(record);
+        jp_record_wake(record);
     return 0;
 }
 
@@ -99,7 +94,7 @@ int jp_record_window(struct jp_record *record, const struct jp_window *window)
     if (border) {
         // After another failure the next append tries again.
         record->gone = jp_hot_border(&record->hot, boot_ms(record), real_ms(record)) == -ESTALE;
-        wake(record);
+        jp_record_wake(record);
     }
     record->failing = -rc;
     return rc;
@@ -108,11 +103,15 @@ int jp_record_window(struct jp_record *record, const struct jp_window *window)
 int jp_record_event(struct jp_record *record, const char *kind, const char *channel, const char *detail)
 {
     struct jp_event event = {.boot_ms = boot_ms(record)};
+    int rc;
 
     snprintf(event.kind, sizeof event.kind, "%s", kind);
     snprintf(event.channel, sizeof event.channel, "%s", channel);
     snprintf(event.detail, sizeof event.detail, "%s", detail);
-    return jp_record_event_at(record, &event);
+    rc = jp_record_event_at(record, &event);
+    if (rc == 0)
+        jp_record_wake(record);
+    return rc;
 }
 
 int jp_record_event_at(struct jp_record *record, struct jp_event *event)
@@ -120,11 +119,12 @@ int jp_record_event_at(struct jp_record *record, struct jp_event *event)
     int rc = begin_segment(record);
 
     event->run = record->run->id;
-    if (rc == 0)
-        rc = append(record, JP_FRAME_EVENT, jp_event_encode(event, record->payload, sizeof record->payload));
-    if (rc == 0)
-        wake(record);
-    return rc;
+    return rc ? rc : append(record, JP_FRAME_EVENT, jp_event_encode(event, record->payload, sizeof record->payload));
+}
+
+void jp_record_wake(const struct jp_record *record)
+{
+    jp_notify_wake(record->notify_fd, record->wake_path); // nobody may be listening
 }
 
 int jp_record_run(struct jp_record *record)
@@ -282,5 +282,5 @@ void jp_record_close(struct jp_record *record)
 {
     jp_hot_close(&record->hot);
     jp_pending_close(&record->pending);
-    wake(record);
+    jp_record_wake(record);
 }

@@ -43,8 +43,9 @@ int jp_record_window(struct jp_record *record, const struct jp_window *window);
 
 // Appends an event of this moment and wakes post; channel "" for none. 0, or -errno: not written.
 int jp_record_event(struct jp_record *record, const char *kind, const char *channel, const char *detail);
-// The same of an earlier moment, event->boot_ms. Fills its run.
+// The same of an earlier moment, event->boot_ms, without the waking: several may come at once. Fills its run.
 int jp_record_event_at(struct jp_record *record, struct jp_event *event);
+void jp_record_wake(const struct jp_record *record);
 
 // Says RUN once more, as its facts have changed. 0, or -errno: not written.
 int jp_record_run(struct jp_record *record);

@@ -110,7 +110,7 @@ struct jp_driver {
     void (*close)(void *state);
 };
 
-// The drivers of this build, explicit, NULL at the end (drivers.c).
+// The drivers of this build (drivers.h), NULL at the end.
 extern const struct jp_driver *const jp_drivers[];
 
 // NULL for an unknown name.

@@ -7,15 +7,8 @@
 
 #define COUNT(table) ((int)(sizeof(table) / sizeof(table)[0]))
 
-// Explicit: a static linker drops what registers itself. The order is the order of `probe`.
-const struct jp_driver *const jp_drivers[] = {
-    &jp_driver_replay,        &jp_driver_ina3221_hwmon, &jp_driver_ina3221_iio,
-    &jp_driver_ina3221_i2c,   &jp_driver_hwmon_power,   &jp_driver_rpi_pmic,
-    &jp_driver_rapl_powercap, &jp_driver_nvidia_gpu,    &jp_driver_power_supply,
-    &jp_driver_cpu_load,      &jp_driver_gpu_load,      &jp_driver_cpu_freq,
-    &jp_driver_gpu_freq,      &jp_driver_thermal,       &jp_driver_throttle,
-    &jp_driver_estimate_cpu,  &jp_driver_estimate_ram,  NULL,
-};
+#define ENTRY(name) &jp_driver_##name,
+const struct jp_driver *const jp_drivers[] = {JP_DRIVERS(ENTRY) NULL};
 
 static const char *const scopes[] = {
     [JP_SCOPE_RAIL] = "rail",   [JP_SCOPE_MODULE] = "module",   [JP_SCOPE_CARRIER] = "carrier",

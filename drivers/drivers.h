@@ -1,26 +1,32 @@
 // SPDX-License-Identifier: Apache-2.0
-// One name for each driver of this folder; the others go by jp_drivers[] and jp_driver_by_name().
+// The drivers of this build: their list, and a name for each.
 #ifndef JP_DRIVERS_H
 #define JP_DRIVERS_H
 
 #include "driver.h"
 
-extern const struct jp_driver jp_driver_ina3221_hwmon;
-extern const struct jp_driver jp_driver_ina3221_iio;
-extern const struct jp_driver jp_driver_ina3221_i2c;
-extern const struct jp_driver jp_driver_hwmon_power;
-extern const struct jp_driver jp_driver_rapl_powercap;
-extern const struct jp_driver jp_driver_nvidia_gpu;
-extern const struct jp_driver jp_driver_power_supply;
-extern const struct jp_driver jp_driver_rpi_pmic;
-extern const struct jp_driver jp_driver_estimate_cpu;
-extern const struct jp_driver jp_driver_estimate_ram;
-extern const struct jp_driver jp_driver_replay;
-extern const struct jp_driver jp_driver_cpu_load;
-extern const struct jp_driver jp_driver_gpu_load;
-extern const struct jp_driver jp_driver_cpu_freq;
-extern const struct jp_driver jp_driver_gpu_freq;
-extern const struct jp_driver jp_driver_thermal;
-extern const struct jp_driver jp_driver_throttle;
+// A line each, in the order of `probe`. Explicit: a static linker drops what registers itself.
+#define JP_DRIVERS(EACH)                                                                                               \
+    EACH(replay)                                                                                                       \
+    EACH(ina3221_hwmon)                                                                                                \
+    EACH(ina3221_iio)                                                                                                  \
+    EACH(ina3221_i2c)                                                                                                  \
+    EACH(hwmon_power)                                                                                                  \
+    EACH(rpi_pmic)                                                                                                     \
+    EACH(rapl_powercap)                                                                                                \
+    EACH(nvidia_gpu)                                                                                                   \
+    EACH(power_supply)                                                                                                 \
+    EACH(cpu_load)                                                                                                     \
+    EACH(gpu_load)                                                                                                     \
+    EACH(cpu_freq)                                                                                                     \
+    EACH(gpu_freq)                                                                                                     \
+    EACH(thermal)                                                                                                      \
+    EACH(throttle)                                                                                                     \
+    EACH(estimate_cpu)                                                                                                 \
+    EACH(estimate_ram)
+
+#define JP_DRIVER_DECLARE(name) extern const struct jp_driver jp_driver_##name;
+JP_DRIVERS(JP_DRIVER_DECLARE)
+#undef JP_DRIVER_DECLARE
 
 #endif

@@ -46,15 +46,20 @@ static void close_battery(void *state)
     }
 }
 
+// All or none.
 static int open_files(struct state *self)
 {
     char path[320];
+    int rc;
 
     for (int i = 0; i < FILES; i++) {
         path_of(self->dir, names[i], path);
         self->fd[i] = jp_site_open(&self->site, path);
     }
-    return self->fd[STATUS] < 0 ? self->fd[STATUS] : 0;
+    rc = self->fd[STATUS];
+    if (rc < 0)
+        close_battery(self);
+    return rc < 0 ? rc : 0;
 }
 
 static int open_battery(void *state, const struct jp_site *site, const struct jp_found *found,
@@ -70,10 +75,8 @@ static int open_battery(void *state, const struct jp_site *site, const struct jp
     self->site = *site;
     memcpy(self->dir, found->path, sizeof self->dir);
     rc = open_files(self);
-    if (rc < 0) {
-        close_battery(self);
+    if (rc < 0)
         return rc;
-    }
     for (int i = 0; i < WAYS; i++) {
         char label[40];
 
@@ -146,6 +149,7 @@ static void read_ways(void *state, struct jp_pass *pass)
 
     if (rc == 0)
         rc = read_battery(self, &uw, &way);
+    rc = rc == -ENOENT ? -ENODEV : rc;
     for (int i = 0; i < WAYS; i++) {
         if (pass->readings[i].state != JP_WANTED)
             continue;
@@ -154,7 +158,7 @@ static void read_ways(void *state, struct jp_pass *pass)
         else
             jp_reading_good(&pass->readings[i], i != (int)way ? 0 : uw < 0 ? -uw : uw);
     }
-    if (rc == -ENODEV || self->fd[STATUS] < 0)
+    if (rc == -ENODEV)
         close_battery(self);
     jp_pass_late(pass);
 }

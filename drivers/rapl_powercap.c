@@ -3,7 +3,7 @@
 //
 // All zones are one source, so that one pass reads them together. energy_uj is for root alone since
 // CVE-2020-8694 (Linux 5.10): a descriptor opened as root stays good for whom root becomes. The kernel takes a
-// package's zones away with its last processor, which a suspend does to all packages but the first, and makes
+// package's zones away with its last processor, which a suspend to RAM does to all packages but the first, and makes
 // them anew.
 #include "channel.h"
 #include "drivers.h"

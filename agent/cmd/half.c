@@ -185,6 +185,8 @@ static int measure(const struct jp_half_setup *setup, struct jp_plan *plan, stru
         jp_averaging_end(&averaging);
         rc = rc == JP_METERING_MORE ? JP_HALF_AGAIN : rc ? JP_EXIT_FAILED : JP_EXIT_DONE;
     }
+    if (metering.pins)
+        jp_pins_close(metering.pins);
     jp_plan_close(plan);
     return rc;
 }

@@ -97,8 +97,8 @@ static bool want(struct jp_sampler *sampler, const struct jp_sampler_source *sou
 
         sampler->readings[i] =
             (struct jp_reading){.state = wanted ? JP_WANTED : JP_SKIPPED, .mv = INT32_MIN, .ma = INT32_MIN};
-        if (track) // what waits holds its value
-            track->pass = due && (resting || !waits) ? JP_PASS_SKIPPED : JP_PASS_NOT_DUE;
+        if (track)
+            track->pass = !due ? JP_PASS_NOT_DUE : resting ? JP_PASS_SKIPPED : JP_PASS_LEFT;
         else if (due)
             sampler->gauges[source->gauge[i]] = INT64_MIN; // until it is read
         any |= wanted;

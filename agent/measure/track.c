@@ -87,7 +87,7 @@ enum jp_edge jp_track_reading(struct jp_track *track, const struct jp_reading *r
     if (reading->state == JP_MISSING)
         return fail(track, reading->error, stamp->t_ns);
     if (reading->state != JP_GOOD) {
-        track->pass = JP_PASS_SKIPPED;
+        track->pass = JP_PASS_LEFT;
         return JP_EDGE_NONE;
     }
     track->pass = JP_PASS_GOOD;
@@ -112,7 +112,7 @@ static enum jp_cause hole_cause(const struct jp_track *track)
 {
     if (track->sample.asleep_ns > 0)
         return JP_CAUSE_SUSPEND;
-    return track->fails > 0 || track->slows > 0 ? JP_CAUSE_READ_ERROR : JP_CAUSE_STALL;
+    return track->fails > 0 || track->slows > 0 || track->left ? JP_CAUSE_READ_ERROR : JP_CAUSE_STALL;
 }
 
 // Adds to the integrator; `from_ns` to `to_ns` is the time this covers if it adds.
@@ -178,6 +178,13 @@ static bool is_wild(const struct jp_track *track)
     return track->sample.value > track->integrator.limit_uw || track->sample.value < -track->integrator.limit_uw;
 }
 
+// Nothing speaks against the last value: its time had not come, or another's transfer took it, and it is not old.
+static bool holds(const struct jp_track *track, const struct jp_border *border)
+{
+    return (track->pass == JP_PASS_NOT_DUE || track->pass == JP_PASS_LEFT) &&
+           border->at_ns - track->seen_ns <= track->integrator.hole_ns && track->cut_ns <= track->integrator.t_ns;
+}
+
 static void power_to_border(struct jp_track *track, const struct jp_border *border)
 {
     struct jp_sample held = {.t_ns = border->at_ns, .asleep_ns = border->asleep_ns - track->asleep_seen_ns};
@@ -188,8 +195,7 @@ static void power_to_border(struct jp_track *track, const struct jp_border *bord
         split_power(track, border->at_ns, jp_integrator_at(&track->integrator, &track->sample, border->at_ns));
         return;
     }
-    if (track->pass == JP_PASS_NOT_DUE && track->cut_ns <= track->integrator.t_ns &&
-        jp_integrator_joins(&track->integrator, &held)) {
+    if (holds(track, border) && jp_integrator_joins(&track->integrator, &held)) {
         split_power(track, border->at_ns, track->integrator.value);
         return;
     }
@@ -257,14 +263,17 @@ void jp_track_take(struct jp_track *track, int64_t asleep_ns)
 {
     if (track->pass == JP_PASS_MISSING)
         grave(track, JP_CAUSE_READ_ERROR);
+    track->left |= track->pass == JP_PASS_LEFT;
     if (track->pass != JP_PASS_GOOD)
         return;
+    track->seen_ns = track->sample.t_ns;
     if (track->integrator.kind == JP_ENERGY)
         take_counter(track, track->sample.t_ns + asleep_ns);
     else
         take_power(track);
     track->asleep_seen_ns += track->sample.asleep_ns;
     track->fails = 0;
+    track->left = false;
     if (!track->slow)
         track->slows = 0;
     track->slow = false;

@@ -11,8 +11,9 @@
 
 // What a pass did to the channel.
 enum jp_pass_state {
-    JP_PASS_NOT_DUE, // left out on purpose: a power's last value holds to a border
-    JP_PASS_SKIPPED, // left out although due: backing off, or behind a slow transfer
+    JP_PASS_NOT_DUE, // left out on purpose
+    JP_PASS_SKIPPED, // left out although due: backing off
+    JP_PASS_LEFT,    // left out although due, for another's slow transfer
     JP_PASS_MISSING, // the read failed
     JP_PASS_GOOD,    // sample, mv and ma hold
 };
@@ -33,6 +34,8 @@ struct jp_track {
     int64_t errors;         // of the run
     int64_t retry_ns;       // MONOTONIC: not read before
     bool slow;              // the transfer of this pass was
+    bool left;              // since the last sample it was left out for another's slow transfer
+    int64_t seen_ns;        // POWER, MONOTONIC: the last sample that was read
     bool reported;          // FAILING or DENIED was said
     bool denied;            // DENIED was
     int64_t asleep_seen_ns; // suspend up to the last sample

@@ -223,7 +223,7 @@ def agent(kernel, arch, libraries_, name):
     """build.ninja knows what changed: no stamp."""
     folder = os.path.join(kernel.home, arch, name)
     if not os.path.exists(f"{folder}/build.ninja"):
-        run("cmake", "-S", TREE, "-B", folder, "-G", "Ninja", *toolchain(arch, libraries_), "-DJOULEPOST_WERROR=ON")
+        run("cmake", "-S", TREE, "-B", folder, "-G", "Ninja", *toolchain(arch, libraries_), "-DJOULEPOST_WERROR=ON", "-DJOULEPOST_TESTS=OFF")
     run("ninja", "-C", folder, "-j", JOBS, "joulepost")
     run(f"{ARCHES[arch]['tools']}strip", "-o", f"{folder}/joulepost.stripped", f"{folder}/joulepost")
     kind = run("file", f"{folder}/joulepost.stripped")
@@ -262,7 +262,7 @@ def main():
         found = libraries(kernel, arch)
         programs(kernel, arch, found)
         agent(kernel, arch, found, "agent")
-        # agent2
+        agent(kernel, arch, gpiod(kernel, arch), "agent-gpiod2")
 
 
 if __name__ == "__main__":

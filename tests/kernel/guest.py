@@ -1,5 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
 """A guest: Debian's kernel in QEMU (software emulation), a small initramfs, and a hand that runs commands in it."""
+import ctypes
 import json
 import os
 import re
@@ -37,6 +38,11 @@ def made(*parts):
     if not os.path.exists(path):
         raise AssertionError(f"{os.path.relpath(path)} is not there: ./dev test --kernel makes it")
     return os.path.abspath(path)
+
+
+def die_with_parent():
+    """A test that is killed leaves no machine behind (prctl(2), PR_SET_PDEATHSIG)."""
+    ctypes.CDLL(None).prctl(1, signal.SIGKILL)
 
 
 def release():
@@ -120,11 +126,12 @@ class Guest:
         return f"{base}.dtb"
 
     def boot(self):
+        if os.path.exists(f"{self.folder}/hand"):  # the QEMU that dumped its tree left it
+            os.remove(f"{self.folder}/hand")
         self.process = subprocess.Popen(self.command, stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL,
-                                        stderr=subprocess.PIPE)
+                                        stderr=subprocess.PIPE, preexec_fn=die_with_parent)
         self.hand = socket.socket(socket.AF_UNIX)
-        eventually(lambda: self.alive() and os.path.exists(f"{self.folder}/hand"), 20, "QEMU made no socket")
-        self.hand.connect(f"{self.folder}/hand")
+        eventually(lambda: self.alive() and self.hand.connect_ex(f"{self.folder}/hand") == 0, 20, "QEMU made no socket")
         self.hand.settimeout(self.boot_s)
         self.file = self.hand.makefile("rb")
         self.expect(lambda: self.file.readline() == b"ready\n")

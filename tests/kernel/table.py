@@ -10,17 +10,17 @@ import sys
 
 TREE = os.path.join(os.path.dirname(os.path.abspath(__file__)), "..", "..")
 NOT_HERE = {
-    "ina3221_iio": "the driver is NVIDIA's of kernel 4.9, not Debian's: a fixture made from its source",
-    "rpi_pmic": "the firmware of a Raspberry Pi 5 answers it: unit tests against the replies it documents",
-    "nvidia_gpu": "wants NVIDIA's own driver and a GPU: unit tests with a child that prints what nvidia-smi prints",
+    "ina3221_iio": "NVIDIA's driver of kernel 4.9 never went to Linux: a fixture made after its source",
+    "rpi_pmic": "only a Raspberry Pi 5's firmware answers it, and QEMU has none: unit tests answer the ioctl in its published form",
+    "nvidia_gpu": "wants NVIDIA's own driver and a card: unit tests with a child that prints what nvidia-smi is published to print",
 }
 # Gauges and models read files that every kernel has; the guests' are the same ones the unit tests imitate.
 NO_SENSOR = ("replay", "cpu_load", "gpu_load", "cpu_freq", "gpu_freq", "thermal", "throttle", "estimate_cpu", "estimate_ram")
 
 
 def drivers():
-    with open(os.path.join(TREE, "drivers", "drivers.c"), encoding="utf-8") as file:
-        return [name for name in re.findall(r"&jp_driver_(\w+)", file.read()) if name not in NO_SENSOR]
+    with open(os.path.join(TREE, "drivers", "drivers.h"), encoding="utf-8") as file:
+        return [name for name in re.findall(r"EACH\((\w+)\)", file.read()) if name not in NO_SENSOR]
 
 
 def main():

@@ -12,12 +12,16 @@ function(jp_kernel_test name)
 endfunction()
 
 jp_kernel_test(guest arm64 amd64)
+jp_kernel_test(rapl amd64) # arm64 has no powercap: CONFIG_POWERCAP is not set in Debian's
 jp_kernel_test(late arm64 amd64)
 jp_kernel_test(clocks arm64 amd64)
 jp_kernel_test(service amd64)
 jp_kernel_test(power_supply arm64 amd64)
+jp_kernel_test(ina3221_hwmon arm64 amd64)
 jp_kernel_test(ina3221_i2c arm64 amd64)
+jp_kernel_test(hwmon_power arm64 amd64)
 jp_kernel_test(energy arm64 amd64)
+jp_kernel_test(gpio arm64 amd64)
 
 # What they proved, as a table, when all have ended.
 add_test(NAME kernel.table COMMAND ${JP_PYTHON} -B ${CMAKE_CURRENT_SOURCE_DIR}/kernel/table.py ${JOULEPOST_KERNEL})

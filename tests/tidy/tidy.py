@@ -23,6 +23,8 @@ INCLUDES = {
     "agent": ["agent/base", "agent/measure", "agent/carbon", "agent/keep", "agent/send", "agent/report", "boards", "drivers"],
 }
 
+LICENCE = "Apache-2.0"
+KERNEL_LICENCE = "GPL-2.0"  # what the kernel's functions for modules ask of a test module
 FILE_LINES = 400
 FUNCTION_LINES = 70
 BLOB_BYTES = 512 * 1024
@@ -131,7 +133,8 @@ def spdx_comes_first(tree):
         lines = tree.texts[name].split("\n")
         if name.endswith((".c", ".h", ".py", ".sh")) or lines[0].startswith("#!"):
             first = lines[1] if lines[0].startswith("#!") and len(lines) > 1 else lines[0]
-            if not re.match(r"(//|#) SPDX-License-Identifier: Apache-2\.0$", first):
+            licence = KERNEL_LICENCE if name.startswith("tests/kernel/modules/") else LICENCE
+            if first not in (f"// SPDX-License-Identifier: {licence}", f"# SPDX-License-Identifier: {licence}"):
                 yield name, "the SPDX line does not come first"
 
 
@@ -178,6 +181,12 @@ def time_comes_through_the_door(tree):
                 yield name, f"line {line}: {word} past the door"
 
 
+def a_kernel_driver_is_never_passed(tree):
+    for name in tree.program():
+        for word in re.findall(r"\b(I2C_SLAVE_FORCE|I2C_RDWR)\b", code_of(tree.texts[name])):
+            yield name, f"{word} reaches a chip that a kernel driver holds, use I2C_SLAVE"
+
+
 def nothing_is_left_for_later(tree):
     for name, text in tree.texts.items():
         for match in LATER.finditer(text):
@@ -219,7 +228,8 @@ def changelog_has_its_shape(tree):
 
 
 def every_test_is_listed(tree):
-    for folder, ending, verb in (("unit", ".c", "jp_unit_test"), ("system", ".py", "jp_system_test")):
+    for folder, ending, verb in (("unit", ".c", "jp_unit_test"), ("system", ".py", "jp_system_test"),
+                                 ("kernel", ".py", "jp_kernel_test")):
         listed = set(re.findall(verb + r"\(\s*(\w+)", tree.texts.get(f"tests/{folder}/tests.cmake", "")))
         found = {name[len(f"tests/{folder}/test_"):-len(ending)] for name in tree.ending(ending)
                  if name.startswith(f"tests/{folder}/test_")}
@@ -256,8 +266,8 @@ def sources_are_formatted(tree):
 
 
 RULES = (includes_point_upstream, spdx_comes_first, files_and_functions_are_short, banned_calls_are_absent,
-         sampling_never_allocates, time_comes_through_the_door, nothing_is_left_for_later, the_project_speaks_of_itself,
-         pages_have_titles, no_big_blobs, changelog_has_its_shape, every_test_is_listed, every_test_asserts,
+         sampling_never_allocates, time_comes_through_the_door, a_kernel_driver_is_never_passed, nothing_is_left_for_later,
+         the_project_speaks_of_itself, pages_have_titles, no_big_blobs, changelog_has_its_shape, every_test_is_listed, every_test_asserts,
          sources_are_formatted)
 
 SPDX_C = "// SPDX-License-Identifier: Apache-2.0\n"
@@ -271,7 +281,8 @@ BAD = {
         {"agent/keep/a.c": SPDX_C + '#include "grid.h"\n', "agent/carbon/grid.h": SPDX_C},
         {"agent/keep/a.c": SPDX_C + '#include "../base/clock.h"\n', "agent/base/clock.h": SPDX_C},
     ],
-    "spdx_comes_first": [{"agent/a.h": "// Late.\n" + SPDX_C}, {"tool": "#!/bin/sh\necho\n"}, {"tests/a.py": "print()\n"}],
+    "spdx_comes_first": [{"agent/a.h": "// Late.\n" + SPDX_C}, {"tool": "#!/bin/sh\necho\n"}, {"tests/a.py": "print()\n"},
+                         {"tests/kernel/modules/a.c": SPDX_C}, {"agent/a.h": SPDX_C.replace(LICENCE, KERNEL_LICENCE)}],
     "files_and_functions_are_short": [
         {"agent/a.c": SPDX_C + "int a;\n" * FILE_LINES},
         {"agent/a.c": SPDX_C + "int jp_a(void)\n{\n" + "    jp_b();\n" * 68 + "}\n"},
@@ -279,6 +290,7 @@ BAD = {
     "banned_calls_are_absent": [{"agent/a.c": SPDX_C + "int a = atoi(b);\n"}, {"drivers/a.c": SPDX_C + "int a = strcpy(b, c);\n"}],
     "sampling_never_allocates": [{"agent/measure/a.c": SPDX_C + "void *a = malloc(1);\n"}],
     "time_comes_through_the_door": [{"agent/a.c": SPDX_C + "int a = clock_gettime(b, c);\n"}],
+    "a_kernel_driver_is_never_passed": [{"drivers/a.c": SPDX_C + "int a = ioctl(b, I2C_SLAVE_FORCE, c);\n"}],
     "nothing_is_left_for_later": [{"agent/a.c": SPDX_C + "// TO" "DO: write it\n"}],
     "the_project_speaks_of_itself": [{"docs/a.md": "# Title\n\nSee /wo" "rk/main.\n"}],
     "pages_have_titles": [{"docs/a.md": "Text.\n"}],
@@ -291,6 +303,7 @@ BAD = {
     "every_test_is_listed": [
         {"tests/unit/test_a.c": SPDX_C, "tests/unit/tests.cmake": "jp_unit_test(b jp_base)\n"},
         {"tests/system/test_a.py": "# SPDX-License-Identifier: Apache-2.0\n"},
+        {"tests/kernel/test_a.py": "# SPDX-License-Identifier: Apache-2.0\n"},
     ],
     "every_test_asserts": [{
         "tests/unit/test_a.c": SPDX_C + "static void a_holds(void **state)\n{\n    (void)state;\n}\n\n"

@@ -16,6 +16,7 @@ static struct fake_chip {
     uint8_t bytes[256][2]; // each register as it goes over the wire, the high byte first
     int fails[256];        // errno that reading it gives
     int open_error;        // errno of open
+    int write_error;       // of write
     bool held;             // by a kernel driver
     int opened, reads[256], writes;
 } fake_chips[FAKE_CHIPS];
@@ -69,6 +70,8 @@ static inline int fake_write(const struct jp_i2c *self, int fd, uint8_t reg, uin
     (void)self;
     if (fd == FAKE_CHIPS)
         return -ENXIO;
+    if (fake_chips[fd].write_error)
+        return -fake_chips[fd].write_error;
     fake_chips[fd].writes++;
     fake_chips[fd].bytes[reg][0] = (uint8_t)word;
     fake_chips[fd].bytes[reg][1] = (uint8_t)(word >> 8);

@@ -137,6 +137,7 @@ static void a_chip_covers_the_period_and_is_put_back(void **state)
     begin();
     assert_int_equal(fake_get(&fake_chips[0], 0), 0x7727); // 64 times 6.6 ms, and nothing else is changed
     assert_string_equal(get("/averaging"), "1-0040 4 64");
+    assert_int_equal(fake_chips[0].writes, 2); // to 1 first: some kernels tell the time of all that make a mean
     jp_averaging_end(&averaging);
     assert_int_equal(fake_get(&fake_chips[0], 0), 0x7327);
     assert_string_equal(get("/averaging"), "");
@@ -237,6 +238,20 @@ static void a_chip_that_fails_at_the_end_is_put_back_by_the_next_run(void **stat
     assert_int_equal(fake_get(&fake_chips[0], 0), 0x7127);
 }
 
+static void what_cannot_be_put_back_is_not_taken_for_the_old_value(void **state)
+{
+    (void)state;
+    use_direct();
+    begin();
+    die();
+    fake_chips[0].write_error = EIO;
+    begin();
+    assert_string_equal(get("/averaging"), "1-0040 1 64");
+    jp_averaging_end(&averaging);
+    assert_string_equal(get("/averaging"), "1-0040 1 64");
+    assert_int_equal(fake_chips[0].opened, 0);
+}
+
 static void a_chip_that_a_kernel_driver_has_taken_is_left_alone(void **state)
 {
     (void)state;
@@ -296,6 +311,7 @@ int main(void)
         WITH_ROOT(killed_while_changing_puts_back_whatever_is_there),
         WITH_ROOT(what_somebody_else_has_set_stays),
         WITH_ROOT(a_chip_that_fails_at_the_end_is_put_back_by_the_next_run),
+        WITH_ROOT(what_cannot_be_put_back_is_not_taken_for_the_old_value),
         WITH_ROOT(a_chip_that_a_kernel_driver_has_taken_is_left_alone),
         WITH_ROOT(nothing_is_changed_that_cannot_be_saved),
         WITH_ROOT(a_chip_that_may_not_be_changed_leaves_the_others),

@@ -150,6 +150,7 @@ static int fake_open(void *state, const struct jp_site *site, const struct jp_fo
         channels[i] = (struct jp_channel){.chip = "fake", .address = 0x4c, .index = i + 1, .kind = JP_POWER};
         strcpy(channels[i].name, labels[i]);
     }
+    strcpy(channels[3].repeated_by, "package-1, package-2");
     if (found->path[0] == 's')
         channels[0].address = -1;
     return found->path[0] == 's' ? 1 : 6;
@@ -221,6 +222,7 @@ static void names_are_legal_and_their_own(void **state)
     jp_diagnose_readings(&plan, &now);
     assert_false(now.known[0]);
     assert_string_equal(problem("did not answer")->where, "same");
+    assert_string_equal(problem("comes again as package-1, package-2")->where, "a rail's name");
 }
 
 // Thor's profile knows no addresses: VIN is its INA238's, not that of a board somebody put beside it.

@@ -79,6 +79,7 @@ static void every_key_is_read(void **state)
     assert_int_equal(config.mqtt.command_count, 1);
     assert_string_equal(config.prometheus_file, "/p.prom");
     assert_string_equal(config.gpio[0].use, "marker");
+    assert_string_equal(config.gpio[0].line, "4");
     assert_true(config.gpio[0].active_low);
     assert_int_equal(config.log_level, 3);
 }
@@ -249,6 +250,15 @@ static void impossible_combinations_name_the_missing_half(void **state)
     assert_refused(text, 1, "mqtt.username");
     assert_refused("calibration = ( { channel = \"a\"; }, { channel = \"a\"; } );", 1, "one entry a channel");
     assert_refused("gpio = ( { chip = \"c\"; line = 1; use = \"marker\"; } );", 1, "task = \"NAME\"");
+    assert_refused("gpio = ( { chip = \"c\"; line = 1; use = \"led\"; task = \"t\"; } );", 1, "allowed: no task");
+    assert_refused(
+        "gpio = ( { chip = \"c\"; line = \"1\"; use = \"led\"; }, { chip = \"c\"; line = 1; use = \"alert\"; } );", 1,
+        "twice, allowed: one use a line");
+    assert_refused("gpio = ( { chip = \"c\"; line = 1; use = \"marker\"; task = \"t\"; },\n"
+                   "  { chip = \"c\"; line = \"X\"; use = \"marker\"; task = \"t\"; } );",
+                   1, "one line a task");
+    assert_refused("gpio = ( { chip = \"\"; line = 1; use = \"led\"; } );", 1, "a number, or a name without quotes");
+    assert_refused("gpio = ( { chip = \"a\\\"b\"; line = 1; use = \"led\"; } );", 1, "without quotes");
     snprintf(text, sizeof text, "paths = { hot = \"/%0100d\"; };", 1);
     assert_refused(text, 1, "too long for the sockets");
 }

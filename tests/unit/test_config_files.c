@@ -157,7 +157,8 @@ static void what_it_prints_reads_back_the_same(void **state)
         "calibration = ( { channel = \"a\"; offset_mw = 0.001; }, { channel = \"b\"; scale = 1.3; } );\n"
         "sampling = { columns = (\"ma\", \"peak_mw\"); }; drivers = (\"estimate_cpu\", \"replay\"); spool = { keep = "
         "\"all\"; };\n"
-        "gpio = ( { chip = \"c\"; line = 3; use = \"led\"; } ); hot = { max_bytes = 70000; };",
+        "gpio = ( { chip = \"c\"; line = 3; use = \"led\"; }, { chip = 2; line = \"LED 4\"; use = \"led\"; } ); hot = "
+        "{ max_bytes = 70000; };",
     };
     static struct jp_config before;
 

@@ -183,7 +183,7 @@ static void a_battery_that_is_absent_is_missing_until_it_is_back(void **state)
     failing = NULL;
     run("mv BAT0 gone");
     read_rig(&rig);
-    assert_missing(&rig, ENOENT);
+    assert_missing(&rig, ENODEV);
     run("cp -r gone BAT0 && rm BAT0/power_now && echo 2000000 >BAT0/current_now && echo Charging >BAT0/status");
     read_rig(&rig);
     assert_ways(&rig, 22800000, 0);

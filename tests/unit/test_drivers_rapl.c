@@ -11,6 +11,7 @@
 
 static int64_t moved_uj; // how far all counters went on since their files were written
 static int64_t step_uj;  // by each third read
+static int64_t round_uj; // after which comes 0, where it is set
 
 // The kernel's counters move by themselves, and a descriptor outlives its zone as a dead one; files do neither.
 ssize_t pread(int fd, void *buffer, size_t size, off_t offset)
@@ -32,12 +33,12 @@ ssize_t pread(int fd, void *buffer, size_t size, off_t offset)
     if (length <= 0 || step_uj == 0)
         return length;
     moved_uj += ++reads % 3 ? 0 : step_uj;
-    return snprintf(buffer, size, "%lld\n", atoll(buffer) + (long long)moved_uj);
+    return snprintf(buffer, size, "%lld\n", (atoll(buffer) + (long long)moved_uj) % (round_uj ? round_uj : INT64_MAX));
 }
 
 static int stand_still(void **state)
 {
-    step_uj = moved_uj = 0;
+    step_uj = moved_uj = round_uj = 0;
     return drop_tree(state);
 }
 
@@ -198,7 +199,7 @@ static void a_counter_that_two_packages_tell_counts_once(void **state)
 {
     struct rig rig;
 
-    (void)state;
+    round_uj = *state ? 7003 : 0; // it goes round meanwhile
     two_packages("7000\n", "7000\n");
     step_uj = 5;
     assert_int_equal(open_nth(&rig, &jp_driver_rapl_powercap, 0), 5);
@@ -331,6 +332,7 @@ int main(void)
         ON_A_TREE(a_zone_without_a_counter_is_left_out),
         ON_A_TREE(counters_for_root_alone_are_told_as_such),
         cmocka_unit_test_teardown(a_counter_that_two_packages_tell_counts_once, stand_still),
+        {"and_so_does_one_that_goes_round", a_counter_that_two_packages_tell_counts_once, NULL, stand_still, &round_uj},
         cmocka_unit_test_teardown(what_is_not_proved_to_be_one_counter_is_two, stand_still),
         ON_A_TREE(a_zone_that_comes_back_is_read_again),
         ON_A_TREE(a_zone_that_comes_back_for_root_alone_says_so),

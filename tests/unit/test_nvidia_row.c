@@ -61,6 +61,8 @@ static void a_row_is_six_columns(void **state)
     assert_int_equal(rows.row[1].value[JP_NVIDIA_TEMPERATURE], -3000);
     for (int i = 0; i < JP_NVIDIA_FIELDS; i++)
         assert_int_equal(rows.row[1].error[i], 0);
+    assert_int_equal(read_text("0, GPU-0123456789012345678901234567890123456789012, 1, 2, 3, 4\n").count, 1);
+    assert_int_equal(read_text("0, GPU-01234567890123456789012345678901234567890123, 1, 2, 3, 4\n").count, 0);
 }
 
 static void a_field_without_a_number_says_why(void **state)
@@ -155,6 +157,11 @@ static void a_line_that_is_too_long_costs_only_itself(void **state)
     jp_nvidia_rows(&text, row, sizeof row - 1, keep, &rows); // only the rest of it looks like a row
     assert_int_equal(rows.count, 0);
     jp_nvidia_rows(&text, row, sizeof row - 1, keep, &rows);
+    assert_int_equal(rows.count, 1);
+    memset(bytes, ' ', sizeof bytes);
+    memcpy(bytes, row, sizeof row - 2); // only its begin looks like one
+    memcpy(bytes + sizeof bytes - 2, "5\n", 2);
+    jp_nvidia_rows(&text, bytes, sizeof bytes, keep, &rows);
     assert_int_equal(rows.count, 1);
 }
 

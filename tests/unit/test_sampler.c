@@ -944,8 +944,10 @@ static void a_bus_that_hangs_makes_no_hole_elsewhere(void **state)
         begin_with_buses(chips);
         while (clk.now_ns < START + 60 * S) {
             w = next();
-            for (int i = 0; i < 7; i++)
+            for (int i = 0; i < 7; i++) {
                 holes[i] += w.channels[i].covered_ms < w.span_ms;
+                assert_true(w.channels[i].cause == JP_CAUSE_NONE || w.channels[i].cause == JP_CAUSE_READ_ERROR);
+            }
         }
         assert_int_equal(holes[6], 0);
         assert_true(hanging > 1 || longest_ns < 2 * S);
@@ -958,6 +960,69 @@ static void a_bus_that_hangs_makes_no_hole_elsewhere(void **state)
             w = next();
         for (int i = 0; i < 7; i++)
             assert_int_equal(w.channels[i].covered_ms, 1000);
+    }
+}
+
+static int slow_once(struct fake_chip *self, int index, int64_t t_ns, int64_t *value)
+{
+    if (index == 0 && t_ns > START + 5 * S && t_ns < START + 5 * S + 200 * MS)
+        self->clock->now_ns += 300 * MS;
+    *value = 5000000;
+    return 0;
+}
+
+// The pass of a border, where the chip's second rail was left out: its last value holds to there.
+static void a_slow_transfer_at_a_border_is_no_hole_behind_it(void **state)
+{
+    static const enum jp_kind kinds[] = {JP_POWER, JP_POWER};
+
+    (void)state;
+    set_up(kinds, 2);
+    chip.value = slow_once;
+    begin();
+    for (int k = 0; k < 10; k++) {
+        struct jp_window w = next();
+
+        assert_int_equal(w.channels[1].covered_ms, w.span_ms);
+        assert_in_range(w.channels[1].mj, 5 * w.span_ms - 1, 5 * w.span_ms + 1);
+    }
+}
+
+static int64_t hang_end_ns;
+
+static int all_hang(struct fake_chip *self, int index, int64_t t_ns, int64_t *value)
+{
+    (void)index;
+    if (t_ns > START + 5 * S && t_ns < hang_end_ns)
+        self->clock->now_ns += S;
+    *value = 5000000;
+    return 0;
+}
+
+// But not for as long as the others of its chip take: six rails, a second each.
+static void what_is_left_out_holds_its_value_no_longer_than_a_line(void **state)
+{
+    static const enum jp_kind kinds[] = {JP_POWER, JP_POWER, JP_POWER, JP_POWER, JP_POWER, JP_POWER};
+    static const int64_t ends_s[] = {9, 100}; // the first before the last rail had its turn
+
+    (void)state;
+    for (int i = 0; i < 2; i++) {
+        int64_t lost_ms = 0;
+
+        hang_end_ns = START + ends_s[i] * S;
+        set_up(kinds, 6);
+        chip.value = all_hang;
+        begin();
+        while (clk.now_ns < START + 20 * S) {
+            struct jp_window w = next();
+
+            lost_ms += w.span_ms - w.channels[5].covered_ms;
+            assert_true(w.channels[5].cause == JP_CAUSE_NONE || w.channels[5].cause == JP_CAUSE_READ_ERROR);
+        }
+        if (i == 0)
+            assert_in_range(lost_ms, 2000, 5000);
+        else
+            assert_in_range(lost_ms, 12000, 15000);
     }
 }
 
@@ -996,6 +1061,8 @@ int main(void)
         cmocka_unit_test(a_gauge_that_hangs_rests_and_is_unknown_meanwhile),
         cmocka_unit_test(a_gauge_before_the_rails_of_its_chip_rests_alone),
         cmocka_unit_test(a_bus_that_hangs_makes_no_hole_elsewhere),
+        cmocka_unit_test(a_slow_transfer_at_a_border_is_no_hole_behind_it),
+        cmocka_unit_test(what_is_left_out_holds_its_value_no_longer_than_a_line),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);
