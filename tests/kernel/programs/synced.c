@@ -5,7 +5,8 @@
 
 int main(void)
 {
-    struct timex timex = {.modes = ADJ_STATUS | ADJ_MAXERROR | ADJ_ESTERROR, .status = STA_PLL, .maxerror = 2000, .esterror = 1000};
+    struct timex timex = {
+        .modes = ADJ_STATUS | ADJ_MAXERROR | ADJ_ESTERROR, .status = STA_PLL, .maxerror = 2000, .esterror = 1000};
 
     if (adjtimex(&timex) < 0) {
         perror("adjtimex");
