@@ -44,7 +44,7 @@ def payload(folder):
 class System(Guest):
     """A guest with a disk that stays over reboots."""
 
-    boot_s = 400  # a quiet machine takes 20 s
+    boot_s = command_s = 400  # a quiet machine boots it in 20 s
 
     def __init__(self):
         self.outside = tempfile.mkdtemp(prefix="joulepost-kernel-")
@@ -113,6 +113,11 @@ class Service(unittest.TestCase):
         self.assertEqual(energy, self.added_mj)
         return runs
 
+    def numbered(self, run):
+        """The runs that post has numbered, once that one is among them."""
+        found = {one["run"]: one for one in self.told() if one["type"] == "run" and one["run_no"] is not None}
+        return found if run in found else None
+
     # The halves ----------------------------------------------------------------------------------
     def show(self, half, what):
         return self.guest.run(f"systemctl show -P {what} joulepost-{half}")
@@ -139,7 +144,7 @@ class Service(unittest.TestCase):
             if live["seq"] is None or live["run"] == but:
                 return False
             return live["seq"] >= begun.setdefault(live["run"], live["seq"]) + count
-        eventually(closed, 120, self.journal)
+        eventually(closed, 300, self.journal)
         return self.live()
 
     # A life --------------------------------------------------------------------------------------
@@ -175,7 +180,7 @@ class Service(unittest.TestCase):
         now = self.pass_windows()
         runs = self.accounted()
         self.assertGreaterEqual(len(runs[before["run"]]), before["seq"] + 1)
-        numbers = {one["run"]: one for one in self.told() if one["type"] == "run" and one["run_no"] is not None}
+        numbers = eventually(lambda: self.numbered(now["run"]), 300, self.journal)
         self.assertEqual(numbers[now["run"]]["run_no"], numbers[before["run"]]["run_no"] + 1)
         self.assertEqual(numbers[now["run"]]["prev"], {"run": before["run"], "last_seq": len(runs[before["run"]]) - 1, "clean": True})
 
@@ -217,7 +222,7 @@ class Service(unittest.TestCase):
         self.pass_windows()
         self.guest.run(f"kill -STOP {pid}")
         self.add(7)
-        eventually(lambda: self.pid(half) not in (0, pid) and self.runs(), 120, self.journal)
+        eventually(lambda: self.pid(half) not in (0, pid) and self.runs(), 300, self.journal)
         self.add(1)
         now = self.pass_windows(but=before["run"] if half == "meter" else None)
         self.assertEqual(now["run"] == before["run"], half == "post")

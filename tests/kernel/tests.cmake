@@ -16,6 +16,7 @@ jp_kernel_test(rapl amd64) # arm64 has no powercap: CONFIG_POWERCAP is not set i
 jp_kernel_test(late arm64 amd64)
 jp_kernel_test(clocks arm64 amd64)
 jp_kernel_test(service amd64)
+set_tests_properties(kernel.service.amd64 PROPERTIES TIMEOUT 1200) # four boots of a whole system
 jp_kernel_test(power_supply arm64 amd64)
 jp_kernel_test(ina3221_hwmon arm64 amd64)
 jp_kernel_test(ina3221_i2c arm64 amd64)
