@@ -241,7 +241,8 @@ static void look(struct jp_pins *pins)
 
 void jp_pins_open(struct jp_pins *pins, const struct jp_config *config)
 {
-    for (pins->count = 0; pins->count < config->gpio_count; pins->count++) {
+    *pins = (struct jp_pins){.door = pins->door, .clock = pins->clock, .note = pins->note};
+    for (; pins->count < config->gpio_count; pins->count++) {
         const struct jp_gpio *gpio = &config->gpio[pins->count];
         struct jp_pin *pin = &pins->list[pins->count];
 

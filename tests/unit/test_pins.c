@@ -294,6 +294,27 @@ static void what_is_on_at_the_start_is_told_by_its_level(void **state)
     assert_string_equal(got[1].kind, "over_current");
 }
 
+// A run that begins in the same process opens them again, before it has a record of its own.
+static void opened_again_nothing_of_the_run_before_is_left(void **state)
+{
+    static struct jp_record gone;
+
+    (void)state;
+    configure(0, "marker", "job");
+    lines[0].level = 1;
+    begin();
+    assert_int_equal(events(), 1);
+    jp_pins_close(&pins);
+    pins.record = memset(&gone, 0xff, sizeof gone);
+    lines[0].level = 0;
+    jp_pins_open(&pins, &config);
+    jp_pins_close(&pins);
+    lines[0].level = 1;
+    begin();
+    assert_int_equal(events(), 2);
+    expect(1, 1000000, "{\"action\":\"start\",\"name\":\"job\",\"seq\":7,\"by\":\"level\",\"missed\":0}");
+}
+
 static void a_storm_loses_no_pair_and_serves_others_too(void **state)
 {
     int missed = 0;
@@ -532,6 +553,7 @@ int main(void)
         cmocka_unit_test_setup_teardown(edges_start_and_stop_a_task_with_their_own_time, set_up, tear_down),
         cmocka_unit_test_setup_teardown(an_edge_names_the_window_that_it_lies_in, set_up, tear_down),
         cmocka_unit_test_setup_teardown(what_is_on_at_the_start_is_told_by_its_level, set_up, tear_down),
+        cmocka_unit_test_setup_teardown(opened_again_nothing_of_the_run_before_is_left, set_up, tear_down),
         cmocka_unit_test_setup_teardown(a_storm_loses_no_pair_and_serves_others_too, set_up, tear_down),
         cmocka_unit_test_setup_teardown(what_the_kernel_lost_is_counted, set_up, tear_down),
         cmocka_unit_test_setup_teardown(a_last_edge_that_was_lost_is_found_by_the_level, set_up, tear_down),
