@@ -59,11 +59,11 @@ class Late(unittest.TestCase):
 
     def test_a_driver_loaded_after_the_start(self):
         here = self.chip_of_the_start()
-        for chip in (FIRST, SECOND):
-            self.declare("ina3221", chip)
         agent = self.guest.agent(SETTINGS)
         agent.wait_windows(20)  # 10 s
         self.guest.modprobe("ina3221")
+        for chip in (FIRST, SECOND):  # declared before, they would be read directly
+            self.declare("ina3221", chip)
         self.until_rails(agent, RAILS[FIRST] | RAILS[SECOND])
         agent.wait_windows(8)
         self.assertEqual(agent.stop(), 0, agent.log())
