@@ -144,6 +144,13 @@ static int64_t machine_tdp_mw(const struct jp_site *site)
     return jp_tdp_machine_mw(cpus.model, cpus.listed, cpus.sockets);
 }
 
+int jp_discover_here(const struct jp_site *site, const struct jp_plan *plan, const struct jp_driver *driver, int probed)
+{
+    if (is_direct(driver)) // a client is there before its bus has a device file, a profile's chip has none
+        return jp_direct_count(site, plan);
+    return probed > 0 ? probed : 0;
+}
+
 static int open_driver(const struct jp_discovery *how, struct jp_plan *plan, const struct jp_driver *driver)
 {
     struct jp_found found[JP_SOURCES_MAX] = {{.param = 0}};
@@ -152,7 +159,7 @@ static int open_driver(const struct jp_discovery *how, struct jp_plan *plan, con
     if (count == 0)
         count = find_gpu(how, plan, driver, found);
     if (!is_model(driver) && plan->asked_count < JP_ASKED_MAX)
-        plan->asked[plan->asked_count++] = (struct jp_asked){driver, count > 0 ? count : 0};
+        plan->asked[plan->asked_count++] = (struct jp_asked){driver, jp_discover_here(how->site, plan, driver, count)};
     if (is_direct(driver))
         count = jp_direct_find(how, plan, found, count);
     if (count == -EACCES || count == -EPERM)
