@@ -8,6 +8,7 @@
 #include "direct.h"
 #include "drivers.h"
 #include "facts.h"
+#include "rapl_zones.h"
 #include "replay.h"
 #include "tdp.h"
 #include "trace_files.h"
@@ -146,8 +147,12 @@ static int64_t machine_tdp_mw(const struct jp_site *site)
 
 int jp_discover_here(const struct jp_site *site, const struct jp_plan *plan, const struct jp_driver *driver, int probed)
 {
+    struct jp_rapl_zone zones[JP_RAPL_ZONES_MAX];
+
     if (is_direct(driver)) // a client is there before its bus has a device file, a profile's chip has none
         return jp_direct_count(site, plan);
+    if (driver == &jp_driver_rapl_powercap) // all zones are one source
+        return jp_rapl_zones(site, zones, JP_RAPL_ZONES_MAX);
     return probed > 0 ? probed : 0;
 }
 

@@ -141,6 +141,51 @@ static void counters_that_come_late_are_one_too(void **state)
     assert_true(look());
 }
 
+static void put_zone(const char *id, const char *kind)
+{
+    char path[200];
+
+    snprintf(path, sizeof path, "/sys/class/powercap/%s/name", id);
+    put(path, kind);
+    snprintf(path, sizeof path, "/sys/class/powercap/%s/energy_uj", id);
+    put(path, "1000000\n");
+}
+
+static void take_zone(const char *id)
+{
+    char command[300];
+
+    snprintf(command, sizeof command, "rm -r '%s/sys/class/powercap/%s'", root, id);
+    assert_int_equal(system(command), 0);
+}
+
+static void a_package_that_comes_after_another_counter_is_one(void **state)
+{
+    (void)state;
+    put_zone("intel-rapl-mmio:0", "psys\n");
+    begin();
+    assert_string_equal(names(), "psys");
+    put_zone("intel-rapl:0", "package-0\n");
+    assert_false(look());
+    assert_true(look());
+}
+
+static void a_package_that_went_and_came_back_is_none(void **state)
+{
+    (void)state;
+    put_zone("intel-rapl:0", "package-0\n");
+    put_zone("intel-rapl:1", "package-1\n");
+    begin();
+    take_zone("intel-rapl:1");
+    for (int i = 0; i < 3; i++)
+        assert_false(look());
+    put_zone("intel-rapl:1", "package-1\n");
+    put("/sys/class/powercap/dtpm/name", "dtpm\n");
+    for (int i = 0; i < 3; i++)
+        assert_false(look());
+    assert_int_equal(probes, 1);
+}
+
 static void put_bus(void)
 {
     put("/sys/bus/i2c/devices/i2c-1/name", "SMBus stub driver\n");
@@ -255,6 +300,8 @@ int main(void)
         WITH_ROOT(a_device_that_no_driver_knows_is_none_and_asked_about_once),
         WITH_ROOT(a_chip_that_went_and_came_back_under_another_number_is_none),
         WITH_ROOT(counters_that_come_late_are_one_too),
+        WITH_ROOT(a_package_that_comes_after_another_counter_is_one),
+        WITH_ROOT(a_package_that_went_and_came_back_is_none),
         WITH_ROOT(a_known_chip_whose_bus_gets_its_device_file_late_is_one),
         WITH_ROOT(a_named_chip_whose_bus_comes_late_is_one),
         WITH_ROOT(a_device_file_for_a_chip_that_a_kernel_driver_holds_is_none),
