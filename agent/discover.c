@@ -101,6 +101,8 @@ static int open_found(const struct jp_discovery *how, struct jp_plan *plan, cons
     if (!source->state)
         return -ENOMEM;
     source->count = driver->open(source->state, how->site, found, source->info, JP_CHANNELS_MAX);
+    if (how->went_on)
+        how->went_on();
     if (source->count <= 0) {
         if (source->count < 0)
             tell_open_failed(how, plan, driver, found->path, -source->count);

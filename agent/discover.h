@@ -55,6 +55,7 @@ struct jp_discovery {
     const struct jp_config *config;
     uint64_t run_id;
     const struct jp_driver *const *drivers; // NULL-terminated; the program's own list is jp_drivers
+    void (*went_on)(void);                  // called with each sensor opened or given up; may be NULL
 };
 
 // As jp_discover, with the drivers named, and without a look at the machine beside its sensors (diagnose.h).
