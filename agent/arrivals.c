@@ -41,8 +41,12 @@ bool jp_arrivals_look(struct jp_arrivals *arrivals, const struct jp_plan *plan)
     if (!arrivals->pending)
         return false;
     arrivals->pending = false;
-    for (int i = 0; i < plan->asked_count; i++)
-        if (plan->asked[i].driver->probe(arrivals->site, found, JP_SOURCES_MAX) > plan->asked[i].found)
+    for (int i = 0; i < plan->asked_count; i++) {
+        const struct jp_driver *driver = plan->asked[i].driver;
+        int probed = driver->probe(arrivals->site, found, JP_SOURCES_MAX);
+
+        if (jp_discover_here(arrivals->site, plan, driver, probed) > plan->asked[i].found)
             return true;
+    }
     return false;
 }

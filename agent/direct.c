@@ -47,16 +47,21 @@ static void tell_no_bus(struct jp_plan *plan, const char *bus, int rc)
                     "correct bus_node in the board file: the bus' device-tree node, else what `i2cdetect -l` calls it");
 }
 
-// A profile's chip that the kernel has no client for. Whose bus nobody names is never looked for.
+// Whose bus nobody names is never looked for.
+static int place(const struct jp_site *site, const struct jp_board_sensor *sensor, struct jp_found *found)
+{
+    if (!is_ours(sensor) || !sensor->bus_node[0])
+        return -ENODEV;
+    return jp_ina3221_i2c_place(site, sensor->bus_node, sensor->address, found);
+}
+
+// A profile's chip that the kernel has no client for.
 static int add_named(const struct jp_discovery *how, struct jp_plan *plan, struct jp_found *found, int count)
 {
     for (int i = 0; i < plan->board.sensor_count && count < JP_SOURCES_MAX; i++) {
         const struct jp_board_sensor *sensor = &plan->board.sensors[i];
-        int rc;
+        int rc = place(how->site, sensor, &found[count]);
 
-        if (!is_ours(sensor) || !sensor->bus_node[0])
-            continue;
-        rc = jp_ina3221_i2c_place(how->site, sensor->bus_node, sensor->address, &found[count]);
         if (rc == 0)
             count += !in_list(found, count, found[count].path);
         else if (rc != -ENODEV && !plan->board.builtin)
@@ -128,6 +133,28 @@ static bool exists(const struct jp_site *site, const char *format, int bus)
 
     snprintf(path, sizeof path, format, bus);
     return jp_site_read(site, path, text, sizeof text) >= 0;
+}
+
+static bool has_driver(const struct jp_site *site, const char *path)
+{
+    char link[300], driver[40];
+
+    snprintf(link, sizeof link, "%.255s/driver", path);
+    return jp_site_link(site, link, driver, sizeof driver) >= 0;
+}
+
+int jp_direct_count(const struct jp_site *site, const struct jp_plan *plan)
+{
+    struct jp_found found[JP_SOURCES_MAX];
+    int count = jp_driver_ina3221_i2c.probe(site, found, JP_SOURCES_MAX), free_ones = 0, bus, address;
+
+    for (int i = 0; i < plan->board.sensor_count && count < JP_SOURCES_MAX; i++)
+        if (place(site, &plan->board.sensors[i], &found[count]) == 0)
+            count += !in_list(found, count, found[count].path);
+    for (int i = 0; i < count; i++)
+        free_ones += jp_ina3221_i2c_parse(found[i].path, &bus, &address) &&
+                     exists(site, "/sys/class/i2c-dev/i2c-%d/name", bus) && !has_driver(site, found[i].path);
+    return free_ones;
 }
 
 static bool has_client(const struct jp_site *site, const char *path)

@@ -10,6 +10,10 @@
 // JP_SOURCES_MAX.
 int jp_direct_find(const struct jp_discovery *how, struct jp_plan *plan, struct jp_found *found, int count);
 
+// How many chips could be read directly now, as far as the kernel shows: known or named, on a bus that has its device
+// file, and held by no kernel driver. Nothing is said on the bus.
+int jp_direct_count(const struct jp_site *site, const struct jp_plan *plan);
+
 // Adds the problem of a chip that could not be opened; `error` is a positive errno.
 void jp_direct_failed(struct jp_plan *plan, const struct jp_site *site, const char *path, int error);
 

@@ -8,6 +8,7 @@
 #include "direct.h"
 #include "drivers.h"
 #include "facts.h"
+#include "rapl_zones.h"
 #include "replay.h"
 #include "tdp.h"
 #include "trace_files.h"
@@ -100,6 +101,8 @@ static int open_found(const struct jp_discovery *how, struct jp_plan *plan, cons
     if (!source->state)
         return -ENOMEM;
     source->count = driver->open(source->state, how->site, found, source->info, JP_CHANNELS_MAX);
+    if (how->went_on)
+        how->went_on();
     if (source->count <= 0) {
         if (source->count < 0)
             tell_open_failed(how, plan, driver, found->path, -source->count);
@@ -144,6 +147,17 @@ static int64_t machine_tdp_mw(const struct jp_site *site)
     return jp_tdp_machine_mw(cpus.model, cpus.listed, cpus.sockets);
 }
 
+int jp_discover_here(const struct jp_site *site, const struct jp_plan *plan, const struct jp_driver *driver, int probed)
+{
+    struct jp_rapl_zone zones[JP_RAPL_ZONES_MAX];
+
+    if (is_direct(driver)) // a client is there before its bus has a device file, a profile's chip has none
+        return jp_direct_count(site, plan);
+    if (driver == &jp_driver_rapl_powercap) // all zones are one source
+        return jp_rapl_zones(site, zones, JP_RAPL_ZONES_MAX);
+    return probed > 0 ? probed : 0;
+}
+
 static int open_driver(const struct jp_discovery *how, struct jp_plan *plan, const struct jp_driver *driver)
 {
     struct jp_found found[JP_SOURCES_MAX] = {{.param = 0}};
@@ -152,7 +166,7 @@ static int open_driver(const struct jp_discovery *how, struct jp_plan *plan, con
     if (count == 0)
         count = find_gpu(how, plan, driver, found);
     if (!is_model(driver) && plan->asked_count < JP_ASKED_MAX)
-        plan->asked[plan->asked_count++] = (struct jp_asked){driver, count > 0 ? count : 0};
+        plan->asked[plan->asked_count++] = (struct jp_asked){driver, jp_discover_here(how->site, plan, driver, count)};
     if (is_direct(driver))
         count = jp_direct_find(how, plan, found, count);
     if (count == -EACCES || count == -EPERM)

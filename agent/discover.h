@@ -25,7 +25,7 @@ struct jp_source {
     struct jp_channel info[JP_CHANNELS_MAX];
 };
 
-// A driver that was asked, and how much it found.
+// A driver that was asked, and how much was there (jp_discover_here).
 struct jp_asked {
     const struct jp_driver *driver;
     int found;
@@ -55,6 +55,7 @@ struct jp_discovery {
     const struct jp_config *config;
     uint64_t run_id;
     const struct jp_driver *const *drivers; // NULL-terminated; the program's own list is jp_drivers
+    void (*went_on)(void);                  // called with each sensor opened or given up; may be NULL
 };
 
 // As jp_discover, with the drivers named, and without a look at the machine beside its sensors (diagnose.h).
@@ -65,6 +66,11 @@ int jp_discover_with(const struct jp_discovery *how, struct jp_plan *plan, char 
 // missing is a problem with its remedy. `run_id` names the run.
 int jp_discover(const struct jp_site *site, const struct jp_config *config, uint64_t run_id, struct jp_plan *plan,
                 char *error, size_t error_size);
+
+// How much of a driver's is here, `probed` being what its probe() gave: more than before, and another discovery may
+// open more.
+int jp_discover_here(const struct jp_site *site, const struct jp_plan *plan, const struct jp_driver *driver,
+                     int probed);
 
 // Closes all sources.
 void jp_plan_close(struct jp_plan *plan);

@@ -6,11 +6,14 @@
 #include "averaging.h"
 #include "clock.h"
 #include "cmd.h"
+#include "diagnose.h"
+#include "drivers.h"
 #include "entropy.h"
 #include "fs.h"
 #include "lock.h"
 #include "log.h"
 #include "metering.h"
+#include "notify.h"
 #include "posting.h"
 
 #include <errno.h>
@@ -27,6 +30,7 @@
 
 static volatile sig_atomic_t stop;
 static volatile sig_atomic_t nudges;
+static int manager = -1; // who is told that a look at the sensors goes on; -1: nobody
 
 // A signal between the loop's look at `stop` and its sleep would be slept over: some more follow.
 static void on_stop(int signal_number)
@@ -150,6 +154,31 @@ static struct jp_pins *open_pins(const struct jp_half_setup *setup)
     return &pins;
 }
 
+// A bus that hangs makes many sensors slow: each is a step, so that the watchdog ends what hangs in one.
+static void say_alive(void)
+{
+    if (manager >= 0)
+        jp_notify_state(manager, "WATCHDOG=1");
+}
+
+static int look(const struct jp_site *site, const struct jp_config *config, struct jp_plan *plan, char *error,
+                size_t size)
+{
+    const struct jp_discovery how = {.site = site,
+                                     .config = config,
+                                     .run_id = jp_entropy_real.u64(&jp_entropy_real),
+                                     .drivers = jp_drivers,
+                                     .went_on = say_alive};
+    int rc;
+
+    say_alive();
+    rc = jp_discover_with(&how, plan, error, size);
+    if (rc == 0)
+        jp_diagnose_machine(plan, site, config, &jp_clock_real);
+    say_alive();
+    return rc;
+}
+
 // One run. An enum jp_exit, or JP_HALF_AGAIN.
 static int measure(const struct jp_half_setup *setup, struct jp_plan *plan, struct jp_lock *lock)
 {
@@ -169,7 +198,7 @@ static int measure(const struct jp_half_setup *setup, struct jp_plan *plan, stru
     int rc;
 
     jp_arrivals_begin(&arrivals, &site);
-    if (jp_discover(&site, setup->config, jp_entropy_real.u64(&jp_entropy_real), plan, error, sizeof error)) {
+    if (look(&site, setup->config, plan, error, sizeof error)) {
         jp_log_error("%s", error);
         return JP_EXIT_CONFIG;
     }
@@ -181,6 +210,7 @@ static int measure(const struct jp_half_setup *setup, struct jp_plan *plan, stru
         rc = keep_others_out(lock, setup, "meter");
     if (rc == 0 && !stop) {
         jp_averaging_begin(&averaging);
+        say_alive();
         rc = jp_metering_run(&metering);
         jp_averaging_end(&averaging);
         rc = rc == JP_METERING_MORE ? JP_HALF_AGAIN : rc ? JP_EXIT_FAILED : JP_EXIT_DONE;
@@ -202,9 +232,15 @@ int jp_half_meter(const struct jp_half_setup *setup)
         return JP_EXIT_FAILED;
     }
     follow_agent(setup);
-    do
+    for (;;) {
         rc = measure(setup, plan, &lock);
-    while (rc == JP_HALF_AGAIN && !setup->identity->drop); // who dropped rights may not open all that came
+        if (rc != JP_HALF_AGAIN || setup->identity->drop) // who dropped rights may not open all that came
+            break;
+        if (manager < 0) // not before READY=1: it would start the watchdog's time
+            manager = jp_notify_open();
+    }
+    if (manager >= 0)
+        jp_notify_close(manager);
     jp_lock_drop(&lock);
     free(plan);
     return rc;

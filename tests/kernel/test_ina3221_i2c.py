@@ -170,7 +170,7 @@ class Direct(unittest.TestCase):
         self.guest.proved("ina3221_i2c", "a kernel driver holds the chip: EBUSY is told, hwmon reads it, nothing is forced")
 
     def test_a_kernel_driver_that_comes_later_is_let_be(self):
-        agent = self.agent(MINE)
+        agent = self.agent({**MINE, "drivers": ["ina3221_i2c"]})  # else it is soon read through that driver
         agent.wait_windows(3)
         self.bind()
         eventually(lambda: "busy" in agent.log(), 60, agent.log)

@@ -5,8 +5,10 @@
 #include "drivers.h"
 #include "machine.h"
 
+#include "fake_i2c.h"
+
 static struct jp_arrivals arrivals;
-static const struct jp_site site = {.root = root};
+static const struct jp_site site = {.root = root, .i2c = &fake_i2c};
 static int probes;
 
 // The driver of the INA3221, its questions counted.
@@ -19,8 +21,9 @@ static int count_probes(const struct jp_site *where, struct jp_found *found, int
 static void begin(void)
 {
     static struct jp_driver counted;
-    static const struct jp_driver *const drivers[] = {&counted, &jp_driver_rapl_powercap, NULL};
+    static const struct jp_driver *const drivers[] = {&counted, &jp_driver_ina3221_i2c, &jp_driver_rapl_powercap, NULL};
 
+    buses = &fake_i2c;
     counted = jp_driver_ina3221_hwmon;
     counted.probe = count_probes;
     jp_arrivals_begin(&arrivals, &site);
@@ -138,6 +141,134 @@ static void counters_that_come_late_are_one_too(void **state)
     assert_true(look());
 }
 
+static void put_zone(const char *id, const char *kind)
+{
+    char path[200];
+
+    snprintf(path, sizeof path, "/sys/class/powercap/%s/name", id);
+    put(path, kind);
+    snprintf(path, sizeof path, "/sys/class/powercap/%s/energy_uj", id);
+    put(path, "1000000\n");
+}
+
+static void take_zone(const char *id)
+{
+    char command[300];
+
+    snprintf(command, sizeof command, "rm -r '%s/sys/class/powercap/%s'", root, id);
+    assert_int_equal(system(command), 0);
+}
+
+static void a_package_that_comes_after_another_counter_is_one(void **state)
+{
+    (void)state;
+    put_zone("intel-rapl-mmio:0", "psys\n");
+    begin();
+    assert_string_equal(names(), "psys");
+    put_zone("intel-rapl:0", "package-0\n");
+    assert_false(look());
+    assert_true(look());
+}
+
+static void a_package_that_went_and_came_back_is_none(void **state)
+{
+    (void)state;
+    put_zone("intel-rapl:0", "package-0\n");
+    put_zone("intel-rapl:1", "package-1\n");
+    begin();
+    take_zone("intel-rapl:1");
+    for (int i = 0; i < 3; i++)
+        assert_false(look());
+    put_zone("intel-rapl:1", "package-1\n");
+    put("/sys/class/powercap/dtpm/name", "dtpm\n");
+    for (int i = 0; i < 3; i++)
+        assert_false(look());
+    assert_int_equal(probes, 1);
+}
+
+static void put_bus(void)
+{
+    put("/sys/bus/i2c/devices/i2c-1/name", "SMBus stub driver\n");
+}
+
+static void put_node(void)
+{
+    put("/sys/class/i2c-dev/i2c-1/name", "SMBus stub driver\n");
+    fake_ina3221(0, 1, 0x40);
+}
+
+static void a_known_chip_whose_bus_gets_its_device_file_late_is_one(void **state)
+{
+    (void)state;
+    put_bus();
+    put("/sys/bus/i2c/devices/1-0040/name", "ina3221\n");
+    fake_ina3221(0, 1, 0x40)->open_error = ENOENT;
+    begin();
+    assert_int_equal(plan.run.channel_count, 0);
+    put_node();
+    assert_false(look());
+    assert_true(look());
+    jp_plan_close(&plan);
+    begin();
+    assert_int_equal(plan.run.channel_count, 3);
+    put("/sys/class/hwmon/hwmon0/name", "nvme\n");
+    for (int i = 0; i < 3; i++)
+        assert_false(look());
+}
+
+static void a_named_chip_whose_bus_comes_late_is_one(void **state)
+{
+    (void)state;
+    put("/boards.d/mine.conf", "name = \"Mine\"; match = ( \"dmi:MINE\" );\n"
+                               "sensors = ( { chip = \"ina3221\"; address = 0x40; bus_node = \"SMBus stub driver\";\n"
+                               "  scope = \"board\"; channels = (\n"
+                               "  { channel = 1; label = \"MAIN\"; shunt_uohm = 10000; } ); } );\n"
+                               "totals = { board = ( \"MAIN\" ); };\n");
+    snprintf(config.board_dir, sizeof config.board_dir, "%s/boards.d", root);
+    put("/sys/class/dmi/id/product_name", "MINE\n");
+    begin();
+    assert_int_equal(plan.run.channel_count, 0);
+    put_bus();
+    put_node();
+    assert_false(look());
+    assert_true(look());
+    jp_plan_close(&plan);
+    begin();
+    assert_string_equal(names(), "+MAIN");
+}
+
+// Loading i2c-dev to look at a bus by hand, say.
+static void a_device_file_for_a_chip_that_a_kernel_driver_holds_is_none(void **state)
+{
+    char link[200];
+
+    (void)state;
+    put_bus();
+    put_chip("1-0040", "hwmon0");
+    put("/sys/bus/i2c/devices/1-0040/name", "ina3221\n");
+    snprintf(link, sizeof link, "%s/sys/bus/i2c/devices/1-0040/driver", root);
+    assert_int_equal(symlink("../../drivers/ina3221", link), 0);
+    begin();
+    put_node();
+    for (int i = 0; i < 3; i++)
+        assert_false(look());
+    assert_int_equal(probes, 1);
+}
+
+static void a_silent_chip_is_no_arrival_with_each_device(void **state)
+{
+    (void)state;
+    put_bus();
+    put_node();
+    put("/sys/bus/i2c/devices/1-0040/name", "ina3221\n");
+    fake_chips[0].open_error = ENXIO;
+    begin();
+    put("/sys/class/hwmon/hwmon0/name", "nvme\n");
+    for (int i = 0; i < 3; i++)
+        assert_false(look());
+    assert_int_equal(probes, 1);
+}
+
 static void a_driver_that_the_configuration_leaves_out_finds_nothing(void **state)
 {
     (void)state;
@@ -169,6 +300,12 @@ int main(void)
         WITH_ROOT(a_device_that_no_driver_knows_is_none_and_asked_about_once),
         WITH_ROOT(a_chip_that_went_and_came_back_under_another_number_is_none),
         WITH_ROOT(counters_that_come_late_are_one_too),
+        WITH_ROOT(a_package_that_comes_after_another_counter_is_one),
+        WITH_ROOT(a_package_that_went_and_came_back_is_none),
+        WITH_ROOT(a_known_chip_whose_bus_gets_its_device_file_late_is_one),
+        WITH_ROOT(a_named_chip_whose_bus_comes_late_is_one),
+        WITH_ROOT(a_device_file_for_a_chip_that_a_kernel_driver_holds_is_none),
+        WITH_ROOT(a_silent_chip_is_no_arrival_with_each_device),
         WITH_ROOT(a_driver_that_the_configuration_leaves_out_finds_nothing),
         WITH_ROOT(a_trace_has_no_arrivals),
     };

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 // Discovery on trees that look like machines: which channels, under which names, and what makes the total.
 #define _GNU_SOURCE
+#include "drivers.h"
 #include "machine.h"
 #include "track.h"
 
@@ -42,6 +43,37 @@ static void orin_nano_takes_its_input_as_the_total(void **state)
     assert_string_equal(names(), "+VDD_IN VDD_CPU_GPU_CV VDD_SOC");
     assert_string_equal(channel("VDD_SOC")->part_of, "VDD_IN");
     assert_int_equal(plan.problem_count, 0);
+}
+
+static int steps;
+
+static void count_step(void)
+{
+    steps++;
+}
+
+static int refuse(void *state, const struct jp_site *where, const struct jp_found *found, struct jp_channel *channels,
+                  int max)
+{
+    (void)state, (void)where, (void)found, (void)channels, (void)max;
+    return -ETIMEDOUT;
+}
+
+static void each_sensor_is_a_step_opened_or_not(void **state)
+{
+    static struct jp_driver hung;
+    static const struct jp_driver *const drivers[] = {&jp_driver_ina3221_hwmon, &hung, NULL};
+    const struct jp_site site = {.root = root};
+    const struct jp_discovery how = {.site = &site, .config = &config, .drivers = drivers, .went_on = count_step};
+
+    (void)state;
+    tree("agx-orin-jp6");
+    hung = jp_driver_ina3221_hwmon;
+    hung.open = refuse;
+    steps = 0;
+    assert_int_equal(jp_discover_with(&how, &plan, error, sizeof error), 0);
+    assert_int_equal(plan.source_count, 2);
+    assert_int_equal(steps, 4);
 }
 
 static void a_run_carries_this_machines_boot_id_whole(void **state)
@@ -374,6 +406,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         WITH_ROOT(agx_orin_of_jetpack_5_and_6_adds_its_three_inputs),
         WITH_ROOT(orin_nano_takes_its_input_as_the_total),
+        WITH_ROOT(each_sensor_is_a_step_opened_or_not),
         WITH_ROOT(a_run_carries_this_machines_boot_id_whole),
         WITH_ROOT(x86_adds_packages_and_dram_and_shows_psys),
         WITH_ROOT(a_counter_is_believed_up_to_its_limit_and_no_factor_more),
