@@ -139,22 +139,40 @@ static void keep(struct jp_sampler *sampler, const struct jp_sampler_source *sou
     }
 }
 
+static bool answered(const struct jp_reading *reading)
+{
+    return reading->state == JP_GOOD || reading->state == JP_MISSING;
+}
+
+// Nothing tells whose transfer it was. Drivers read gauges first.
+static void blame_all(struct jp_sampler *sampler, struct jp_sampler_source *source)
+{
+    int64_t every_ns = jp_later(sampler->window_ns, source->driver->min_period_ms * JP_NS_PER_MS); // of gauges
+    bool gauges = false;
+
+    for (int i = 0; i < source->count; i++)
+        gauges |= source->channel[i] < 0 && sampler->readings[i].state != JP_SKIPPED;
+    if (gauges)
+        source->gauges_retry_ns = sampler->pass_ns + jp_track_backoff_ns(every_ns, ++source->gauges_slow);
+    for (int i = 0; i < source->count && !gauges; i++)
+        if (sampler->readings[i].state == JP_WANTED)
+            jp_track_slow(&sampler->tracks[source->channel[i]], sampler->pass_ns, sampler->tick_ns);
+}
+
 // The transfer that took so long is the last that was made.
 static void blame(struct jp_sampler *sampler, struct jp_sampler_source *source)
 {
-    int64_t every_ns = jp_later(sampler->window_ns, source->driver->min_period_ms * JP_NS_PER_MS); // of gauges
     int last = -1;
 
     sampler->hung_bus = sampler->last_bus = source->bus;
     sampler->first_source = (int)(source - sampler->sources + 1) % sampler->source_count;
     for (int i = 0; i < source->count; i++)
-        if (source->channel[i] >= 0 &&
-            (sampler->readings[i].state == JP_GOOD || sampler->readings[i].state == JP_MISSING))
+        if (source->channel[i] >= 0 && answered(&sampler->readings[i]))
             last = source->channel[i];
     if (last >= 0)
         jp_track_slow(&sampler->tracks[last], sampler->pass_ns, sampler->tick_ns);
-    else // no channel was: drivers read gauges first
-        source->gauges_retry_ns = sampler->pass_ns + jp_track_backoff_ns(every_ns, ++source->gauges_slow);
+    else
+        blame_all(sampler, source);
 }
 
 static void read_source(struct jp_sampler *sampler, struct jp_sampler_source *source)

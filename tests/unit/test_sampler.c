@@ -993,6 +993,34 @@ static void a_slow_transfer_at_a_border_is_no_hole_behind_it(void **state)
     }
 }
 
+static void read_none(void *state, struct jp_pass *pass)
+{
+    struct fake_chip *one = *(struct fake_chip **)state;
+
+    one->clock->now_ns += 500 * MS;
+    one->reads[0]++;
+    pass->late(pass->context);
+}
+
+// A driver that was late before its first channel, and has no gauges.
+static void a_source_that_answers_nothing_rests_as_a_whole(void **state)
+{
+    static const enum jp_kind kinds[] = {JP_POWER, JP_POWER};
+    static const struct jp_driver driver = {.name = "none", .read = read_none};
+
+    (void)state;
+    set_up(kinds, 2);
+    sampler.sources[0].driver = &driver;
+    begin();
+    for (int k = 0; k < 30; k++) {
+        struct jp_window w = next();
+
+        assert_false(w.channels[0].known);
+        assert_int_equal(w.channels[0].cause, JP_CAUSE_READ_ERROR);
+    }
+    assert_in_range(chip.reads[0], 6, 8); // after 400, 800 ms ...
+}
+
 static int64_t hang_end_ns;
 
 static int all_hang(struct fake_chip *self, int index, int64_t t_ns, int64_t *value)
@@ -1067,6 +1095,7 @@ int main(void)
         cmocka_unit_test(a_gauge_before_the_rails_of_its_chip_rests_alone),
         cmocka_unit_test(a_bus_that_hangs_makes_no_hole_elsewhere),
         cmocka_unit_test(a_slow_transfer_at_a_border_is_no_hole_behind_it),
+        cmocka_unit_test(a_source_that_answers_nothing_rests_as_a_whole),
         cmocka_unit_test(what_is_left_out_holds_its_value_no_longer_than_a_line),
     };
 
