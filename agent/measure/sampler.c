@@ -49,6 +49,7 @@ static bool is_late(void *context)
     struct jp_sampler *sampler = context;
     int64_t now_ns = mono(sampler);
 
+    sampler->transfers++;
     if (now_ns - sampler->transfer_ns > sampler->tick_ns)
         sampler->slow = true;
     sampler->transfer_ns = now_ns;
@@ -159,19 +160,21 @@ static void blame_all(struct jp_sampler *sampler, struct jp_sampler_source *sour
             jp_track_slow(&sampler->tracks[source->channel[i]], sampler->pass_ns, sampler->tick_ns);
 }
 
-// The transfer that took so long is the last that was made.
+// The transfer that took so long is the last that was made: of one channel, or where it is the only one, of all that
+// were answered.
 static void blame(struct jp_sampler *sampler, struct jp_sampler_source *source)
 {
-    int last = -1;
+    bool found = false;
 
     sampler->hung_bus = sampler->last_bus = source->bus;
     sampler->first_source = (int)(source - sampler->sources + 1) % sampler->source_count;
-    for (int i = 0; i < source->count; i++)
-        if (source->channel[i] >= 0 && answered(&sampler->readings[i]))
-            last = source->channel[i];
-    if (last >= 0)
-        jp_track_slow(&sampler->tracks[last], sampler->pass_ns, sampler->tick_ns);
-    else
+    for (int i = source->count - 1; i >= 0 && (!found || sampler->transfers <= 1); i--) {
+        if (source->channel[i] < 0 || !answered(&sampler->readings[i]))
+            continue;
+        jp_track_slow(&sampler->tracks[source->channel[i]], sampler->pass_ns, sampler->tick_ns);
+        found = true;
+    }
+    if (!found)
         blame_all(sampler, source);
 }
 
@@ -186,6 +189,7 @@ static void read_source(struct jp_sampler *sampler, struct jp_sampler_source *so
         return;
     sampler->read_ns = sampler->transfer_ns = pass.t_ns = mono(sampler);
     sampler->slow = false;
+    sampler->transfers = 0;
     source->driver->read(source->state, &pass);
     end_ns = mono(sampler);
     if (powers)

@@ -5,8 +5,8 @@
 // inside it; counters and gauges in the first pass at or after a window's border, counters more often where
 // half their wrap time is shorter, gauges no more often than their driver's min_period_ms: a window between has the
 // value of the last reading. A gauge that is due and not read is unknown. After a transfer longer than the period the
-// other sources of its bus wait for the next pass, and that bus comes last from then on: one that hangs holds all others
-// up once a pass. After jp_sampler_init nothing allocates.
+// other sources of its bus wait for the next pass, and that bus comes last from then on: one that hangs holds all
+// others up once a pass. After jp_sampler_init nothing allocates.
 #ifndef JP_SAMPLER_H
 #define JP_SAMPLER_H
 
@@ -70,6 +70,7 @@ struct jp_sampler {
     int64_t pass_ns, limit_ns;    // begin of the pass; no sample of it is dated later
     int64_t passed_ns;            // the border that this pass goes by, when border_due
     int64_t read_ns, transfer_ns; // begin of the source being read, and of its transfer
+    int transfers;                // of that source in this pass, that it asked after
     bool border_due, first, slow;
     int hung_bus;               // of the source that hung in this pass, 0 none
     int last_bus, first_source; // the bus that hung last is read last, and there the source after that one first

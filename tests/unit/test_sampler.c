@@ -1021,6 +1021,36 @@ static void a_source_that_answers_nothing_rests_as_a_whole(void **state)
     assert_in_range(chip.reads[0], 6, 8); // after 400, 800 ms ...
 }
 
+static void read_all_at_once(void *state, struct jp_pass *pass)
+{
+    struct fake_chip *one = *(struct fake_chip **)state;
+
+    one->clock->now_ns += one->clock->now_ns > START + 5 * S ? 300 * MS : 0;
+    one->reads[0]++;
+    for (int i = 0; i < 6; i++)
+        if (pass->readings[i].state == JP_WANTED)
+            pass->readings[i] = (struct jp_reading){.state = JP_GOOD, .value = 5000000};
+    pass->late(pass->context);
+}
+
+// One answer for all rails: slow is what all of them are.
+static void rails_of_one_slow_answer_rest_together(void **state)
+{
+    static const enum jp_kind kinds[] = {JP_POWER, JP_POWER, JP_POWER, JP_POWER, JP_POWER, JP_POWER};
+    static const struct jp_driver driver = {.name = "at once", .read = read_all_at_once};
+
+    (void)state;
+    set_up(kinds, 6);
+    sampler.sources[0].driver = &driver;
+    begin();
+    while (clk.now_ns < START + 5 * S)
+        next();
+    chip.reads[0] = 0;
+    while (clk.now_ns < START + 35 * S)
+        next();
+    assert_in_range(chip.reads[0], 5, 8); // after 400, 800 ms ...
+}
+
 static int64_t hang_end_ns;
 
 static int all_hang(struct fake_chip *self, int index, int64_t t_ns, int64_t *value)
@@ -1096,6 +1126,7 @@ int main(void)
         cmocka_unit_test(a_bus_that_hangs_makes_no_hole_elsewhere),
         cmocka_unit_test(a_slow_transfer_at_a_border_is_no_hole_behind_it),
         cmocka_unit_test(a_source_that_answers_nothing_rests_as_a_whole),
+        cmocka_unit_test(rails_of_one_slow_answer_rest_together),
         cmocka_unit_test(what_is_left_out_holds_its_value_no_longer_than_a_line),
     };
 
