@@ -88,13 +88,13 @@ static bool is_due(const struct jp_sampler *sampler, const struct jp_sampler_sou
 // Marks what this pass reads; true when there is anything.
 static bool want(struct jp_sampler *sampler, const struct jp_sampler_source *source)
 {
-    bool any = false, waits = source->bus > 0 && source->bus == sampler->hung_bus;
+    bool any = false;
 
     for (int i = 0; i < source->count; i++) {
         struct jp_track *track = source->channel[i] < 0 ? NULL : &sampler->tracks[source->channel[i]];
         bool due = (track || source->gauge[i] >= 0) && is_due(sampler, source, i);
         bool resting = sampler->pass_ns < (track ? track->retry_ns : source->gauges_retry_ns);
-        bool wanted = due && !resting && !waits;
+        bool wanted = due && !resting && !source->waits;
 
         sampler->readings[i] =
             (struct jp_reading){.state = wanted ? JP_WANTED : JP_SKIPPED, .mv = INT32_MIN, .ma = INT32_MIN};
@@ -166,7 +166,9 @@ static void blame(struct jp_sampler *sampler, struct jp_sampler_source *source)
 {
     bool found = false;
 
-    sampler->hung_bus = sampler->last_bus = source->bus;
+    sampler->last_bus = source->bus;
+    for (int i = 0; i < sampler->source_count; i++)
+        sampler->sources[i].waits |= source->bus > 0 && sampler->sources[i].bus == source->bus;
     sampler->first_source = (int)(source - sampler->sources + 1) % sampler->source_count;
     for (int i = source->count - 1; i >= 0 && (!found || sampler->transfers <= 1); i--) {
         if (source->channel[i] < 0 || !answered(&sampler->readings[i]))
@@ -210,7 +212,8 @@ static void read_all(struct jp_sampler *sampler)
 {
     int first = sampler->first_source, last_bus = sampler->last_bus, count = sampler->source_count;
 
-    sampler->hung_bus = 0;
+    for (int i = 0; i < count; i++)
+        sampler->sources[i].waits = false;
     for (int i = 0; i < 2 * count; i++) {
         struct jp_sampler_source *source = &sampler->sources[(first + i) % count];
 

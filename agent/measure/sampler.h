@@ -39,6 +39,7 @@ struct jp_sampler_source {
     int64_t gauges_retry_ns;                              // MONOTONIC: they are not read before
     int gauges_slow;                                      // reads in a row that took longer than the period
     int reads;
+    bool waits; // a source of its bus hung in this pass
 };
 
 struct jp_sampler {
@@ -72,7 +73,6 @@ struct jp_sampler {
     int64_t read_ns, transfer_ns; // begin of the source being read, and of its transfer
     int transfers;                // of that source in this pass, that it asked after
     bool border_due, first, slow;
-    int hung_bus;               // of the source that hung in this pass, 0 none
     int last_bus, first_source; // the bus that hung last is read last, and there the source after that one first
     struct jp_reading readings[JP_CHANNELS_MAX];
 };

@@ -968,6 +968,41 @@ static void a_bus_that_hangs_makes_no_hole_elsewhere(void **state)
     }
 }
 
+// Two buses that hang, their chips in turn: each is waited for once a pass.
+static void two_buses_that_hang_cost_two_transfers_a_pass(void **state)
+{
+    static const enum jp_kind kinds[] = {JP_POWER, JP_POWER, JP_POWER, JP_POWER};
+    static int number;
+    struct fake_chip chips[4], *states[4];
+    int64_t longest_pass_ns = 0;
+
+    (void)state;
+    hanging = 1;
+    set_up(kinds, 4);
+    sampler.source_count = 4;
+    for (int i = 0; i < 4; i++) {
+        chips[i] = (struct fake_chip){.clock = &clk, .count = 1, .value = hangs, .context = &number};
+        states[i] = &chips[i];
+        sampler.sources[i] = (struct jp_sampler_source){
+            .driver = &fake_driver, .state = &states[i], .count = 1, .channel = {i}, .gauge = {-1}, .bus = 1 + i % 2};
+    }
+    begin();
+    while (clk.now_ns < START + 30 * S) {
+        int64_t begin_ns = jp_sampler_next(&sampler);
+        struct jp_window window;
+
+        if (begin_ns < clk.now_ns)
+            begin_ns = clk.now_ns;
+        clk.now_ns = begin_ns;
+        jp_sampler_pass(&sampler, &window);
+        if (clk.now_ns - begin_ns > longest_pass_ns)
+            longest_pass_ns = clk.now_ns - begin_ns;
+    }
+    assert_true(longest_pass_ns == 2 * S);
+    for (int i = 0; i < 4; i++)
+        assert_true(sampler.tracks[i].slows > 0); // each had its turn
+}
+
 static int slow_once(struct fake_chip *self, int index, int64_t t_ns, int64_t *value)
 {
     if (index == 0 && t_ns > START + 5 * S && t_ns < START + 5 * S + 200 * MS)
@@ -1124,6 +1159,7 @@ int main(void)
         cmocka_unit_test(a_gauge_that_hangs_rests_and_is_unknown_meanwhile),
         cmocka_unit_test(a_gauge_before_the_rails_of_its_chip_rests_alone),
         cmocka_unit_test(a_bus_that_hangs_makes_no_hole_elsewhere),
+        cmocka_unit_test(two_buses_that_hang_cost_two_transfers_a_pass),
         cmocka_unit_test(a_slow_transfer_at_a_border_is_no_hole_behind_it),
         cmocka_unit_test(a_source_that_answers_nothing_rests_as_a_whole),
         cmocka_unit_test(rails_of_one_slow_answer_rest_together),
