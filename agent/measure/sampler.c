@@ -50,7 +50,7 @@ static bool is_late(void *context)
     int64_t now_ns = mono(sampler);
 
     sampler->transfers++;
-    if (now_ns - sampler->transfer_ns > sampler->tick_ns)
+    if (now_ns - sampler->transfer_ns > sampler->slow_ns)
         sampler->slow = true;
     sampler->transfer_ns = now_ns;
     return sampler->slow;
@@ -199,7 +199,7 @@ static void read_source(struct jp_sampler *sampler, struct jp_sampler_source *so
     if (gauges)
         source->gauges_ns = sampler->passed_ns;
     keep(sampler, source, end_ns);
-    if (sampler->slow || end_ns - sampler->transfer_ns > sampler->tick_ns)
+    if (sampler->slow || end_ns - sampler->transfer_ns > sampler->slow_ns)
         blame(sampler, source);
     else if (gauges)
         source->gauges_slow = 0;

@@ -1097,6 +1097,29 @@ static int all_hang(struct fake_chip *self, int index, int64_t t_ns, int64_t *va
     return 0;
 }
 
+// However long the period: six transfers of a second each would be a hole for all others.
+static void a_long_period_makes_no_transfer_quick(void **state)
+{
+    static const enum jp_kind kinds[] = {JP_POWER, JP_POWER, JP_POWER, JP_POWER, JP_POWER, JP_POWER};
+
+    (void)state;
+    hang_end_ns = START + 100 * S;
+    set_up(kinds, 6);
+    run.interval_ms = run.window_ms = 2000;
+    chip.value = all_hang;
+    begin();
+    while (clk.now_ns < START + 40 * S) {
+        int64_t begin_ns = jp_sampler_next(&sampler);
+        struct jp_window window;
+
+        if (begin_ns < clk.now_ns)
+            begin_ns = clk.now_ns;
+        clk.now_ns = begin_ns;
+        jp_sampler_pass(&sampler, &window);
+        assert_true(clk.now_ns - begin_ns <= S);
+    }
+}
+
 // But not for as long as the others of its chip take: six rails, a second each.
 static void what_is_left_out_holds_its_value_no_longer_than_a_line(void **state)
 {
@@ -1163,6 +1186,7 @@ int main(void)
         cmocka_unit_test(a_slow_transfer_at_a_border_is_no_hole_behind_it),
         cmocka_unit_test(a_source_that_answers_nothing_rests_as_a_whole),
         cmocka_unit_test(rails_of_one_slow_answer_rest_together),
+        cmocka_unit_test(a_long_period_makes_no_transfer_quick),
         cmocka_unit_test(what_is_left_out_holds_its_value_no_longer_than_a_line),
     };
 
