@@ -267,8 +267,10 @@ static bool read_input(const struct state *self, const struct input *input, stru
         return false;
     }
     shunt = read_register(self->i2c, self->fd, (uint8_t)JP_INA3221_SHUNT(input->index));
-    if (shunt >= 0 && jp_pass_late(pass))
+    if (shunt >= 0 && jp_pass_late(pass)) {
+        jp_reading_missing(reading, ETIMEDOUT); // the voltage would take as long
         return true;
+    }
     bus = shunt < 0 ? shunt : read_register(self->i2c, self->fd, (uint8_t)JP_INA3221_BUS(input->index));
     if (bus < 0)
         jp_reading_missing(reading, -bus);
@@ -286,16 +288,17 @@ static bool any_wanted(const struct state *self, const struct jp_pass *pass)
     return false;
 }
 
-static void fail(const struct state *self, struct jp_pass *pass)
+static void fail(const struct state *self, int error, struct jp_pass *pass)
 {
     for (int i = 0; i < self->count; i++)
         if (pass->readings[i].state == JP_WANTED)
-            jp_reading_missing(&pass->readings[i], self->error);
+            jp_reading_missing(&pass->readings[i], error);
 }
 
 static void read_chip(void *state, struct jp_pass *pass)
 {
     struct state *self = state;
+    int error;
 
     if (!any_wanted(self, pass))
         return;
@@ -303,10 +306,11 @@ static void read_chip(void *state, struct jp_pass *pass)
         self->error = look_again(self);
         self->looked = true;
         self->looked_ns = pass->t_ns;
-        if (self->error)
-            fail(self, pass);
-        if (self->error || jp_pass_late(pass))
+        error = self->error ? self->error : jp_pass_late(pass) ? ETIMEDOUT : 0;
+        if (error) {
+            fail(self, error, pass);
             return;
+        }
     }
     for (int i = 0; i < self->count; i++) {
         struct jp_reading *reading = &pass->readings[i];

@@ -49,7 +49,8 @@ static bool is_late(void *context)
     struct jp_sampler *sampler = context;
     int64_t now_ns = mono(sampler);
 
-    if (now_ns - sampler->transfer_ns > sampler->tick_ns)
+    sampler->transfers++;
+    if (now_ns - sampler->transfer_ns > sampler->slow_ns)
         sampler->slow = true;
     sampler->transfer_ns = now_ns;
     return sampler->slow;
@@ -87,13 +88,13 @@ static bool is_due(const struct jp_sampler *sampler, const struct jp_sampler_sou
 // Marks what this pass reads; true when there is anything.
 static bool want(struct jp_sampler *sampler, const struct jp_sampler_source *source)
 {
-    bool any = false, waits = source->bus > 0 && source->bus == sampler->hung_bus;
+    bool any = false;
 
     for (int i = 0; i < source->count; i++) {
         struct jp_track *track = source->channel[i] < 0 ? NULL : &sampler->tracks[source->channel[i]];
         bool due = (track || source->gauge[i] >= 0) && is_due(sampler, source, i);
         bool resting = sampler->pass_ns < (track ? track->retry_ns : source->gauges_retry_ns);
-        bool wanted = due && !resting && !waits;
+        bool wanted = due && !resting && !source->waits;
 
         sampler->readings[i] =
             (struct jp_reading){.state = wanted ? JP_WANTED : JP_SKIPPED, .mv = INT32_MIN, .ma = INT32_MIN};
@@ -139,22 +140,44 @@ static void keep(struct jp_sampler *sampler, const struct jp_sampler_source *sou
     }
 }
 
-// The transfer that took so long is the last that was made.
-static void blame(struct jp_sampler *sampler, struct jp_sampler_source *source)
+static bool answered(const struct jp_reading *reading)
+{
+    return reading->state == JP_GOOD || reading->state == JP_MISSING;
+}
+
+// Nothing tells whose transfer it was. Drivers read gauges first.
+static void blame_all(struct jp_sampler *sampler, struct jp_sampler_source *source)
 {
     int64_t every_ns = jp_later(sampler->window_ns, source->driver->min_period_ms * JP_NS_PER_MS); // of gauges
-    int last = -1;
+    bool gauges = false;
 
-    sampler->hung_bus = sampler->last_bus = source->bus;
-    sampler->first_source = (int)(source - sampler->sources + 1) % sampler->source_count;
     for (int i = 0; i < source->count; i++)
-        if (source->channel[i] >= 0 &&
-            (sampler->readings[i].state == JP_GOOD || sampler->readings[i].state == JP_MISSING))
-            last = source->channel[i];
-    if (last >= 0)
-        jp_track_slow(&sampler->tracks[last], sampler->pass_ns, sampler->tick_ns);
-    else // no channel was: drivers read gauges first
+        gauges |= source->channel[i] < 0 && sampler->readings[i].state != JP_SKIPPED;
+    if (gauges)
         source->gauges_retry_ns = sampler->pass_ns + jp_track_backoff_ns(every_ns, ++source->gauges_slow);
+    for (int i = 0; i < source->count && !gauges; i++)
+        if (sampler->readings[i].state == JP_WANTED)
+            jp_track_slow(&sampler->tracks[source->channel[i]], sampler->pass_ns, sampler->tick_ns);
+}
+
+// The transfer that took so long is the last that was made: of one channel, or where it is the only one, of all that
+// were answered.
+static void blame(struct jp_sampler *sampler, struct jp_sampler_source *source)
+{
+    bool found = false;
+
+    sampler->last_bus = source->bus;
+    for (int i = 0; i < sampler->source_count; i++)
+        sampler->sources[i].waits |= source->bus > 0 && sampler->sources[i].bus == source->bus;
+    sampler->first_source = (int)(source - sampler->sources + 1) % sampler->source_count;
+    for (int i = source->count - 1; i >= 0 && (!found || sampler->transfers <= 1); i--) {
+        if (source->channel[i] < 0 || !answered(&sampler->readings[i]))
+            continue;
+        jp_track_slow(&sampler->tracks[source->channel[i]], sampler->pass_ns, sampler->tick_ns);
+        found = true;
+    }
+    if (!found)
+        blame_all(sampler, source);
 }
 
 static void read_source(struct jp_sampler *sampler, struct jp_sampler_source *source)
@@ -168,6 +191,7 @@ static void read_source(struct jp_sampler *sampler, struct jp_sampler_source *so
         return;
     sampler->read_ns = sampler->transfer_ns = pass.t_ns = mono(sampler);
     sampler->slow = false;
+    sampler->transfers = 0;
     source->driver->read(source->state, &pass);
     end_ns = mono(sampler);
     if (powers)
@@ -175,7 +199,7 @@ static void read_source(struct jp_sampler *sampler, struct jp_sampler_source *so
     if (gauges)
         source->gauges_ns = sampler->passed_ns;
     keep(sampler, source, end_ns);
-    if (sampler->slow || end_ns - sampler->transfer_ns > sampler->tick_ns)
+    if (sampler->slow || end_ns - sampler->transfer_ns > sampler->slow_ns)
         blame(sampler, source);
     else if (gauges)
         source->gauges_slow = 0;
@@ -188,7 +212,8 @@ static void read_all(struct jp_sampler *sampler)
 {
     int first = sampler->first_source, last_bus = sampler->last_bus, count = sampler->source_count;
 
-    sampler->hung_bus = 0;
+    for (int i = 0; i < count; i++)
+        sampler->sources[i].waits = false;
     for (int i = 0; i < 2 * count; i++) {
         struct jp_sampler_source *source = &sampler->sources[(first + i) % count];
 

@@ -4,9 +4,10 @@
 // One absolute schedule on MONOTONIC. Measured powers are read once a period, all in one pass, at a random instant
 // inside it; counters and gauges in the first pass at or after a window's border, counters more often where
 // half their wrap time is shorter, gauges no more often than their driver's min_period_ms: a window between has the
-// value of the last reading. A gauge that is due and not read is unknown. After a transfer longer than the period the
-// other sources of its bus wait for the next pass, and that bus comes last from then on: one that hangs holds all others
-// up once a pass. After jp_sampler_init nothing allocates.
+// value of the last reading. A gauge that is due and not read is unknown. After a transfer longer than the period (or
+// an eighth of the time after which a power has a hole, where that is shorter) the other sources of its bus wait for
+// the next pass, and that bus comes last from then on: one that hangs holds all others up once a pass. After
+// jp_sampler_init nothing allocates.
 #ifndef JP_SAMPLER_H
 #define JP_SAMPLER_H
 
@@ -39,6 +40,7 @@ struct jp_sampler_source {
     int64_t gauges_retry_ns;                              // MONOTONIC: they are not read before
     int gauges_slow;                                      // reads in a row that took longer than the period
     int reads;
+    bool waits; // a source of its bus hung in this pass
 };
 
 struct jp_sampler {
@@ -55,6 +57,7 @@ struct jp_sampler {
     struct jp_track tracks[JP_CHANNELS_MAX];
     int64_t tick_ns, window_ns;
     int64_t poll_ns;     // the counters' period: window_ns, or less where a wrap asks for it
+    int64_t slow_ns;     // a transfer that takes longer is slow
     bool poll_reachable; // false: a counter may wrap faster than it can be told
     bool jitters;        // there are measured powers
     struct jp_jitter jitter;
@@ -70,8 +73,8 @@ struct jp_sampler {
     int64_t pass_ns, limit_ns;    // begin of the pass; no sample of it is dated later
     int64_t passed_ns;            // the border that this pass goes by, when border_due
     int64_t read_ns, transfer_ns; // begin of the source being read, and of its transfer
+    int transfers;                // of that source in this pass, that it asked after
     bool border_due, first, slow;
-    int hung_bus;               // of the source that hung in this pass, 0 none
     int last_bus, first_source; // the bus that hung last is read last, and there the source after that one first
     struct jp_reading readings[JP_CHANNELS_MAX];
 };

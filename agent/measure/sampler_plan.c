@@ -88,6 +88,8 @@ void jp_sampler_init(struct jp_sampler *sampler)
         sampler->jitters |= wants_jitter(sampler, &sampler->sources[i]);
     }
     plan_ticks(sampler);
+    // A chip of seven slow words is still no hole for the others.
+    sampler->slow_ns = jp_earlier(sampler->tick_ns, jp_later(3 * sampler->tick_ns, HOLE_MIN_NS) / 8);
     jp_jitter_seed(&sampler->jitter, sampler->seed);
     for (int i = 0; i < JP_GAUGES_MAX; i++)
         sampler->gauges[i] = INT64_MIN;

@@ -314,24 +314,35 @@ static bool late(void *context)
     return --transfers_left == 0;
 }
 
-static void a_slow_bus_leaves_the_rest_wanted(void **state)
+// Late after so many transfers: the look, then two a channel. How many channels are good, how many missing, then the
+// rest is left.
+static void a_slow_bus_is_told_and_leaves_the_rest_wanted(void **state)
 {
-    struct fake_chip *chip;
-    struct rig rig;
-    struct jp_pass pass = {.readings = rig.readings, .late = late};
+    static const struct {
+        int transfers, good, missing;
+    } cases[] = {{1, 0, 3}, {2, 0, 1}, {3, 1, 0}, {4, 1, 1}, {5, 2, 0}};
 
     (void)state;
-    bare();
-    chip = fake_ina3221(0, 1, 0x40);
-    open_with(&rig, 10000, 10000, 10000);
-    memset(chip->reads, 0, sizeof chip->reads);
-    transfers_left = 4; // the look, the first channel, half of the second
-    driver->read(rig.state, &pass);
-    assert_int_equal(rig.readings[0].state, JP_GOOD);
-    assert_int_equal(rig.readings[1].state, JP_WANTED);
-    assert_int_equal(rig.readings[2].state, JP_WANTED);
-    assert_int_equal(fake_reads(chip), 4);
-    close_rig(&rig);
+    for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
+        struct fake_chip *chip;
+        struct rig rig;
+        struct jp_pass pass = {.readings = rig.readings, .late = late};
+
+        bare();
+        chip = fake_ina3221(0, 1, 0x40);
+        open_with(&rig, 10000, 10000, 10000);
+        memset(chip->reads, 0, sizeof chip->reads);
+        transfers_left = cases[i].transfers;
+        driver->read(rig.state, &pass);
+        for (int k = 0; k < 3; k++) {
+            bool good = k < cases[i].good, missing = !good && k < cases[i].good + cases[i].missing;
+
+            assert_int_equal(rig.readings[k].state, good ? JP_GOOD : missing ? JP_MISSING : JP_WANTED);
+            assert_int_equal(rig.readings[k].error, missing ? ETIMEDOUT : 0);
+        }
+        assert_int_equal(fake_reads(chip), cases[i].transfers);
+        close_rig(&rig);
+    }
 }
 
 // Bad chips -------------------------------------------------------------------------------------------
@@ -475,7 +486,7 @@ int main(void)
         cmocka_unit_test(without_a_shunt_there_is_no_power_and_no_zero),
         cmocka_unit_test(a_cycle_is_one_burst_of_two_words_a_channel),
         cmocka_unit_test(what_is_not_wanted_is_not_read),
-        cmocka_unit_test(a_slow_bus_leaves_the_rest_wanted),
+        cmocka_unit_test(a_slow_bus_is_told_and_leaves_the_rest_wanted),
         cmocka_unit_test(another_chip_is_refused),
         cmocka_unit_test(what_stands_in_the_way_is_told),
         cmocka_unit_test(a_channel_that_is_off_is_absent_or_missing),

@@ -968,6 +968,41 @@ static void a_bus_that_hangs_makes_no_hole_elsewhere(void **state)
     }
 }
 
+// Two buses that hang, their chips in turn: each is waited for once a pass.
+static void two_buses_that_hang_cost_two_transfers_a_pass(void **state)
+{
+    static const enum jp_kind kinds[] = {JP_POWER, JP_POWER, JP_POWER, JP_POWER};
+    static int number;
+    struct fake_chip chips[4], *states[4];
+    int64_t longest_pass_ns = 0;
+
+    (void)state;
+    hanging = 1;
+    set_up(kinds, 4);
+    sampler.source_count = 4;
+    for (int i = 0; i < 4; i++) {
+        chips[i] = (struct fake_chip){.clock = &clk, .count = 1, .value = hangs, .context = &number};
+        states[i] = &chips[i];
+        sampler.sources[i] = (struct jp_sampler_source){
+            .driver = &fake_driver, .state = &states[i], .count = 1, .channel = {i}, .gauge = {-1}, .bus = 1 + i % 2};
+    }
+    begin();
+    while (clk.now_ns < START + 30 * S) {
+        int64_t begin_ns = jp_sampler_next(&sampler);
+        struct jp_window window;
+
+        if (begin_ns < clk.now_ns)
+            begin_ns = clk.now_ns;
+        clk.now_ns = begin_ns;
+        jp_sampler_pass(&sampler, &window);
+        if (clk.now_ns - begin_ns > longest_pass_ns)
+            longest_pass_ns = clk.now_ns - begin_ns;
+    }
+    assert_true(longest_pass_ns == 2 * S);
+    for (int i = 0; i < 4; i++)
+        assert_true(sampler.tracks[i].slows > 0); // each had its turn
+}
+
 static int slow_once(struct fake_chip *self, int index, int64_t t_ns, int64_t *value)
 {
     if (index == 0 && t_ns > START + 5 * S && t_ns < START + 5 * S + 200 * MS)
@@ -993,6 +1028,64 @@ static void a_slow_transfer_at_a_border_is_no_hole_behind_it(void **state)
     }
 }
 
+static void read_none(void *state, struct jp_pass *pass)
+{
+    struct fake_chip *one = *(struct fake_chip **)state;
+
+    one->clock->now_ns += 500 * MS;
+    one->reads[0]++;
+    pass->late(pass->context);
+}
+
+// A driver that was late before its first channel, and has no gauges.
+static void a_source_that_answers_nothing_rests_as_a_whole(void **state)
+{
+    static const enum jp_kind kinds[] = {JP_POWER, JP_POWER};
+    static const struct jp_driver driver = {.name = "none", .read = read_none};
+
+    (void)state;
+    set_up(kinds, 2);
+    sampler.sources[0].driver = &driver;
+    begin();
+    for (int k = 0; k < 30; k++) {
+        struct jp_window w = next();
+
+        assert_false(w.channels[0].known);
+        assert_int_equal(w.channels[0].cause, JP_CAUSE_READ_ERROR);
+    }
+    assert_in_range(chip.reads[0], 6, 8); // after 400, 800 ms ...
+}
+
+static void read_all_at_once(void *state, struct jp_pass *pass)
+{
+    struct fake_chip *one = *(struct fake_chip **)state;
+
+    one->clock->now_ns += one->clock->now_ns > START + 5 * S ? 300 * MS : 0;
+    one->reads[0]++;
+    for (int i = 0; i < 6; i++)
+        if (pass->readings[i].state == JP_WANTED)
+            pass->readings[i] = (struct jp_reading){.state = JP_GOOD, .value = 5000000};
+    pass->late(pass->context);
+}
+
+// One answer for all rails: slow is what all of them are.
+static void rails_of_one_slow_answer_rest_together(void **state)
+{
+    static const enum jp_kind kinds[] = {JP_POWER, JP_POWER, JP_POWER, JP_POWER, JP_POWER, JP_POWER};
+    static const struct jp_driver driver = {.name = "at once", .read = read_all_at_once};
+
+    (void)state;
+    set_up(kinds, 6);
+    sampler.sources[0].driver = &driver;
+    begin();
+    while (clk.now_ns < START + 5 * S)
+        next();
+    chip.reads[0] = 0;
+    while (clk.now_ns < START + 35 * S)
+        next();
+    assert_in_range(chip.reads[0], 5, 8); // after 400, 800 ms ...
+}
+
 static int64_t hang_end_ns;
 
 static int all_hang(struct fake_chip *self, int index, int64_t t_ns, int64_t *value)
@@ -1002,6 +1095,29 @@ static int all_hang(struct fake_chip *self, int index, int64_t t_ns, int64_t *va
         self->clock->now_ns += S;
     *value = 5000000;
     return 0;
+}
+
+// However long the period: six transfers of a second each would be a hole for all others.
+static void a_long_period_makes_no_transfer_quick(void **state)
+{
+    static const enum jp_kind kinds[] = {JP_POWER, JP_POWER, JP_POWER, JP_POWER, JP_POWER, JP_POWER};
+
+    (void)state;
+    hang_end_ns = START + 100 * S;
+    set_up(kinds, 6);
+    run.interval_ms = run.window_ms = 2000;
+    chip.value = all_hang;
+    begin();
+    while (clk.now_ns < START + 40 * S) {
+        int64_t begin_ns = jp_sampler_next(&sampler);
+        struct jp_window window;
+
+        if (begin_ns < clk.now_ns)
+            begin_ns = clk.now_ns;
+        clk.now_ns = begin_ns;
+        jp_sampler_pass(&sampler, &window);
+        assert_true(clk.now_ns - begin_ns <= S);
+    }
 }
 
 // But not for as long as the others of its chip take: six rails, a second each.
@@ -1066,7 +1182,11 @@ int main(void)
         cmocka_unit_test(a_gauge_that_hangs_rests_and_is_unknown_meanwhile),
         cmocka_unit_test(a_gauge_before_the_rails_of_its_chip_rests_alone),
         cmocka_unit_test(a_bus_that_hangs_makes_no_hole_elsewhere),
+        cmocka_unit_test(two_buses_that_hang_cost_two_transfers_a_pass),
         cmocka_unit_test(a_slow_transfer_at_a_border_is_no_hole_behind_it),
+        cmocka_unit_test(a_source_that_answers_nothing_rests_as_a_whole),
+        cmocka_unit_test(rails_of_one_slow_answer_rest_together),
+        cmocka_unit_test(a_long_period_makes_no_transfer_quick),
         cmocka_unit_test(what_is_left_out_holds_its_value_no_longer_than_a_line),
     };
 
