@@ -5,8 +5,8 @@
 // inside it; counters and gauges in the first pass at or after a window's border, counters more often where
 // half their wrap time is shorter, gauges no more often than their driver's min_period_ms: a window between has the
 // value of the last reading. A gauge that is due and not read is unknown. After a transfer longer than the period the
-// other sources of its bus wait for the next pass, and that bus comes last from then on: one that hangs holds all others
-// up once a pass. After jp_sampler_init nothing allocates.
+// other sources of its bus wait for the next pass, and that bus comes last from then on: one that hangs holds all
+// others up once a pass. After jp_sampler_init nothing allocates.
 #ifndef JP_SAMPLER_H
 #define JP_SAMPLER_H
 
