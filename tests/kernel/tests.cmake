@@ -6,7 +6,7 @@ function(jp_kernel_test name)
   foreach(arch ${ARGN})
     add_test(NAME kernel.${name}.${arch}
              COMMAND ${JP_PYTHON} -B ${CMAKE_CURRENT_SOURCE_DIR}/kernel/test_${name}.py)
-    set_tests_properties(kernel.${name}.${arch} PROPERTIES TIMEOUT 600 LABELS "long;kernel" FIXTURES_REQUIRED kernel
+    set_tests_properties(kernel.${name}.${arch} PROPERTIES TIMEOUT 1200 LABELS "long;kernel" FIXTURES_REQUIRED kernel
                          ENVIRONMENT "KERNEL_ARCH=${arch};KERNEL_HOME=${JOULEPOST_KERNEL}")
   endforeach()
 endfunction()
