@@ -53,7 +53,7 @@ static void add_trapezoid(struct jp_integrator *integrator, int64_t sum_uw, int6
 
 bool jp_integrator_joins(const struct jp_integrator *integrator, const struct jp_sample *next)
 {
-    return integrator->started && next->asleep_ns == 0 && next->t_ns - integrator->t_ns <= integrator->hole_ns;
+    return integrator->started && next->asleep_ns == 0 && next->t_ns - integrator->seen_ns <= integrator->hole_ns;
 }
 
 static enum jp_verdict add_power(struct jp_integrator *integrator, const struct jp_sample *sample)
@@ -138,6 +138,8 @@ enum jp_verdict jp_integrator_add(struct jp_integrator *integrator, const struct
         return verdict; // a wild sample is no end of any line
     integrator->started = true;
     integrator->t_ns = sample->t_ns;
+    if (!sample->between)
+        integrator->seen_ns = sample->t_ns;
     integrator->value = sample->value;
     return verdict;
 }

@@ -31,6 +31,7 @@ struct jp_integrator {
     // State.
     bool started;
     int64_t t_ns, value; // the last valid sample
+    int64_t seen_ns;     // POWER: the last that was read, t_ns may be a border after it
     int64_t total_uj;    // energy so far, rounded down
     int64_t rest;        // POWER: in half uW*ns below 2e9; ENERGY: in 1e-6 uJ below 1e6
 };
@@ -39,6 +40,7 @@ struct jp_sample {
     int64_t t_ns;      // MONOTONIC; never before that of the sample before
     int64_t slack_ns;  // ENERGY: the true interval may be longer by this (when inside the read was it read?)
     int64_t asleep_ns; // suspend since the sample before, not in t_ns; 0 none
+    bool between;      // POWER: a border, not read: it makes no hole shorter
     int64_t value;     // uW or uJ
 };
 

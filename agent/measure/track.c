@@ -156,7 +156,7 @@ static void take_counter(struct jp_track *track, int64_t upto_ns)
 // The line from the last sample to this one is known at the border: two lines instead of one.
 static void split_power(struct jp_track *track, int64_t at_ns, int64_t value)
 {
-    struct jp_sample border = {.t_ns = at_ns, .value = value};
+    struct jp_sample border = {.t_ns = at_ns, .value = value, .between = true};
 
     add(track, &border, track->integrator.t_ns, at_ns);
 }
@@ -178,11 +178,11 @@ static bool is_wild(const struct jp_track *track)
     return track->sample.value > track->integrator.limit_uw || track->sample.value < -track->integrator.limit_uw;
 }
 
-// Nothing speaks against the last value: its time had not come, or another's transfer took it, and it is not old.
-static bool holds(const struct jp_track *track, const struct jp_border *border)
+// Nothing speaks against the last value: its time had not come, or another's transfer took it. How old it may be, the
+// integrator knows.
+static bool holds(const struct jp_track *track)
 {
-    return (track->pass == JP_PASS_NOT_DUE || track->pass == JP_PASS_LEFT) &&
-           border->at_ns - track->seen_ns <= track->integrator.hole_ns && track->cut_ns <= track->integrator.t_ns;
+    return (track->pass == JP_PASS_NOT_DUE || track->pass == JP_PASS_LEFT) && track->cut_ns <= track->integrator.t_ns;
 }
 
 static void power_to_border(struct jp_track *track, const struct jp_border *border)
@@ -195,7 +195,7 @@ static void power_to_border(struct jp_track *track, const struct jp_border *bord
         split_power(track, border->at_ns, jp_integrator_at(&track->integrator, &track->sample, border->at_ns));
         return;
     }
-    if (holds(track, border) && jp_integrator_joins(&track->integrator, &held)) {
+    if (holds(track) && jp_integrator_joins(&track->integrator, &held)) {
         split_power(track, border->at_ns, track->integrator.value);
         return;
     }
@@ -266,7 +266,6 @@ void jp_track_take(struct jp_track *track, int64_t asleep_ns)
     track->left |= track->pass == JP_PASS_LEFT;
     if (track->pass != JP_PASS_GOOD)
         return;
-    track->seen_ns = track->sample.t_ns;
     if (track->integrator.kind == JP_ENERGY)
         take_counter(track, track->sample.t_ns + asleep_ns);
     else

@@ -35,7 +35,6 @@ struct jp_track {
     int64_t retry_ns;       // MONOTONIC: not read before
     bool slow;              // the transfer of this pass was
     bool left;              // since the last sample it was left out for another's slow transfer
-    int64_t seen_ns;        // POWER, MONOTONIC: the last sample that was read
     bool reported;          // FAILING or DENIED was said
     bool denied;            // DENIED was
     int64_t asleep_seen_ns; // suspend up to the last sample

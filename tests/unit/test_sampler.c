@@ -1147,6 +1147,33 @@ static void what_is_left_out_holds_its_value_no_longer_than_a_line(void **state)
     }
 }
 
+// A value held to a border is no sample: what comes later than the hole limit after the last one begins anew.
+static void what_was_held_to_a_border_joins_no_later_than_a_hole(void **state)
+{
+    static const int64_t backs_ms[] = {2900, 3100}; // the last sample is at 1 s, the limit 2 s
+
+    (void)state;
+    for (int i = 0; i < 2; i++) {
+        struct jp_run_channel channel = {.kind = JP_POWER, .scale = 1};
+        struct jp_reading good = {.state = JP_GOOD, .value = 5000000}, left = {.state = JP_WANTED};
+        struct jp_window_channel out;
+        struct jp_track track;
+
+        jp_track_init(&track, &channel, 0, 2 * S);
+        jp_track_begin(&track, S);
+        jp_track_reading(&track, &good, &(struct jp_sample){.t_ns = S});
+        jp_track_take(&track, 0);
+        jp_track_reading(&track, &left, &(struct jp_sample){.t_ns = 2 * S});
+        jp_track_border(&track, &(struct jp_border){.at_ns = 2 * S, .span_ms = 1000, .span_ns = S}, &out);
+        assert_true(out.covered_ms == 1000 && out.mj == 5000);
+        jp_track_take(&track, 0);
+        jp_track_reading(&track, &good, &(struct jp_sample){.t_ns = backs_ms[i] * MS});
+        jp_track_take(&track, 0);
+        assert_true(track.covered_ns == (i == 0 ? 900 * MS : 0));
+        assert_int_equal(track.cause, i == 0 ? JP_CAUSE_NONE : JP_CAUSE_READ_ERROR);
+    }
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -1188,6 +1215,7 @@ int main(void)
         cmocka_unit_test(rails_of_one_slow_answer_rest_together),
         cmocka_unit_test(a_long_period_makes_no_transfer_quick),
         cmocka_unit_test(what_is_left_out_holds_its_value_no_longer_than_a_line),
+        cmocka_unit_test(what_was_held_to_a_border_joins_no_later_than_a_hole),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);
