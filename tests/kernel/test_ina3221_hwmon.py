@@ -149,7 +149,7 @@ class DeviceTree(unittest.TestCase):
         self.guest.proved("ina3221_hwmon", "a bus that hangs 1 s a transfer: no hole on the other bus")
 
     def test_a_slow_bus_is_read_less_often(self):
-        self.guest.write(f"{SICK}/delay_us", 5000)
+        self.guest.write(f"{SICK}/delay_us", 15000)
         agent = self.agent()
         agent.wait_windows(8)
         windows = self.windows(agent)
