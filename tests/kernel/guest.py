@@ -91,7 +91,7 @@ class Guest:
 
     boot_s, command_s = 120, 60  # of a machine under load; a quiet one boots in 2 to 5 s
 
-    def __init__(self, modules=(), dtsi=None, extra_modules=(), memory_mb=256, append="", program="agent", qemu=(), boot=None):
+    def __init__(self, modules=(), dtsi=None, extra_modules=(), memory_mb=256, program="agent", qemu=(), boot=None):
         self.folder = tempfile.mkdtemp(prefix="joulepost-kernel-")
         self.jobs, self.hand, self.process = 0, None, None
         try:
@@ -103,8 +103,7 @@ class Guest:
             if dtsi:
                 machine += ["-dtb", self.device_tree(machine, dtsi)]
             self.command = [*machine, "-serial", f"file:{self.folder}/console", "-kernel", made(ARCH, "image", "kernel"),
-                            "-append", f"console={CONSOLE[ARCH]} panic=-1 quiet loglevel=4 {append}",
-                            "-monitor", f"unix:{self.folder}/monitor,server=on,wait=off",
+                            "-append", f"console={CONSOLE[ARCH]} panic=-1 quiet loglevel=4",
                             "-initrd", boot or initramfs(self.folder, names, program)]
             self.boot()
             for one in modules:

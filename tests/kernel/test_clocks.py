@@ -23,7 +23,7 @@ class Clocks(unittest.TestCase):
     def setUpClass(cls):
         cls.guest = guest = Guest(modules=["i2c-dev", "i2c-stub chip_addr=0x40", "ina3221"])
         cls.addClassCleanup(guest.close)
-        bus = guest.run("grep -l 'SMBus stub' /sys/class/i2c-adapter/*/name").split("/")[-2].removeprefix("i2c-")
+        bus = guest.bus("SMBus stub")
         guest.run(f"i2creg {bus} 0x40 0x00=0x7127 0x01=0x0640 0x02=0x12c0 0x0f=0x0001 0xfe=0x5449 0xff=0x3220")
         guest.write(f"/sys/bus/i2c/devices/i2c-{bus}/new_device", "ina3221 0x40")
 

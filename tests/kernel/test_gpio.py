@@ -148,16 +148,19 @@ class Gpio:
         self.assertEqual(chip.value(7), "0")
         self.proved("an LED is on while all is well, off when the hot spool is full and at the end")
 
+    def each_marks(self, agent, chips):
+        for task, chip in chips.items():
+            chip.pull(2, 1)
+            eventually(lambda t=task: agent.live()["task"] == t, 30, f"{task} does not start")
+            chip.pull(2, -1)
+            eventually(lambda: agent.live()["task"] is None, 30, f"{task} does not end")
+
     def test_chips_that_are_renumbered(self):
         lines = [{"chip": "left", "line": 2, "use": "marker", "task": "left"}, {"chip": "right", "line": "GO", "use": "marker", "task": "right"}]
         left, right = self.chip("one", "left"), self.chip("two", "right", lines={2: "GO"})
         before = left.name, right.name
         agent = self.agent(lines)
-        for chip, task in ((left, "left"), (right, "right")):
-            chip.pull(2, 1)
-            eventually(lambda t=task: agent.live()["task"] == t, 30, f"{task} does not start")
-            chip.pull(2, -1)
-            eventually(lambda: agent.live()["task"] is None, 30, f"{task} does not end")
+        self.each_marks(agent, {"left": left, "right": right})
         agent.stop()
         left.live(False)
         right.live(False)
@@ -167,11 +170,7 @@ class Gpio:
         left.live(True)
         self.assertEqual((right.name, left.name), before)
         eventually(lambda: len(re.findall("it is here now", agent.log())) == 2, 60, lambda: f"not found: {agent.log()}")
-        for chip, task in ((left, "left"), (right, "right")):
-            chip.pull(2, 1)
-            eventually(lambda t=task: agent.live()["task"] == t, 30, f"{task} does not start")
-            chip.pull(2, -1)
-            eventually(lambda: agent.live()["task"] is None, 30, f"{task} does not end")
+        self.each_marks(agent, {"left": left, "right": right})
         agent.stop()
         self.proved("chips found by label and lines by name after a renumbering; chips that come late")
 

@@ -17,8 +17,7 @@ class Late(unittest.TestCase):
     def setUp(self):
         self.guest = Guest(modules=["i2c-dev", f"i2c-stub chip_addr={FIRST},{SECOND},{INA226}"], extra_modules=["ina3221", "ina2xx"])
         self.addCleanup(self.guest.close)
-        name = self.guest.run("grep -l 'SMBus stub' /sys/class/i2c-adapter/*/name")
-        self.bus = name.split("/")[-2].removeprefix("i2c-")
+        self.bus = self.guest.bus("SMBus stub")
         for chip in (FIRST, SECOND):
             self.guest.run(f"i2creg {self.bus} {chip} 0x00=0x7127 0x01=0x0640 0x02=0x12c0 0x03=0x0320 0x04=0x1388 0x05=0xff38 "
                            f"0x06=0x4e20 0x0f=0x0001 0xfe=0x5449 0xff=0x3220")

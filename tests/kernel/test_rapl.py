@@ -8,6 +8,7 @@ import unittest
 
 from guest import Guest, main
 from rig import eventually
+from windows import causes
 
 TOP = "/sys/class/powercap"
 PARAMETERS = "/sys/module/rig_rapl/parameters"
@@ -61,15 +62,12 @@ class Counters(unittest.TestCase):
         """{channel: mJ}; what is not known is no zero, and adds nothing."""
         return {name: sum(window["energy_mj"][name] or 0 for window in windows) for name in names}
 
-    def holes(self, windows, name):
-        return {window["cause"].get(name) for window in windows if name in window["covered_ms"]}
-
     def check_exact(self, windows, before, after, names=NAMES):
         self.assertEqual(self.energies(windows, names), {name: (after[name] - before[name]) // 1000 for name in names})
 
     def check_covered(self, windows, names=NAMES):
         for name in names:
-            self.assertEqual(self.holes(windows, name), set(), name)
+            self.assertEqual(causes(windows, name), set(), name)
 
     def meter(self):
         """The pid of the running meter."""
@@ -145,7 +143,7 @@ class Reading(Counters):
         self.pass_windows(agent, 4)
         windows = self.end(agent)
         self.assertIn("a counter may wrap faster than it can be read", agent.log())
-        self.assertEqual(self.holes(windows, "package-0"), {"reset"})
+        self.assertEqual(causes(windows, "package-0"), {"reset"})
         for window in windows:  # what two passes close together tell is right, and no more is said than that
             self.assertLessEqual(window["energy_mj"]["package-0"] or 0, 20 * window["covered_ms"].get("package-0", window["span_ms"]) + 200)
 
@@ -163,7 +161,7 @@ class Reading(Counters):
         after = self.state()
         windows = self.end(agent)
         self.assertEqual(self.energies(windows, {"package-0"}), {"package-0": 57654})
-        self.assertEqual(self.holes(windows, "package-0"), {"reset"})
+        self.assertEqual(causes(windows, "package-0"), {"reset"})
         self.check_exact(windows, before, after, NAMES - {"package-0"})
         self.check_covered(windows, NAMES - {"package-0"})
         self.guest.proved("rapl_powercap", "a counter that begins again adds nothing and is told: reset")
@@ -185,7 +183,7 @@ class Reading(Counters):
         after = self.state()
         windows = self.end(agent)
         self.check_exact(windows, before, after)
-        self.assertEqual(self.holes(windows, "package-1"), {"read_error"})
+        self.assertEqual(causes(windows, "package-1"), {"read_error"})
         self.check_covered(windows, NAMES - {"package-1"})
         for window in windows:
             if window["covered_ms"].get("package-1") == 0:
@@ -208,7 +206,7 @@ class Zones(Counters):
 
     def check_hole(self, windows):
         for name in ("package-1", "dram-1"):
-            self.assertEqual(self.holes(windows, name), {"read_error"})
+            self.assertEqual(causes(windows, name), {"read_error"})
         self.check_covered(windows, NAMES - {"package-1", "dram-1"})
 
     def test_a_zone_that_comes_back_is_read_again(self):
